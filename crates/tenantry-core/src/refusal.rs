@@ -1,0 +1,229 @@
+//! Why a request was refused: one table of codes, one error that carries a code.
+//!
+//! The table is the source of the problem bodies, of the errors page and of the list of codes in
+//! the OpenAPI document. What a [`Kind`] means in HTTP is decided at the edge, not here.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// Families of refusals; the edge turns each into one status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// The request cannot be understood.
+    Malformed,
+    /// No credential, or one that does not work.
+    Unauthenticated,
+    /// Understood and visible, but not allowed.
+    Forbidden,
+    /// Unknown, or invisible to this caller: the same answer.
+    NotFound,
+    /// The route exists, the method does not.
+    MethodNotAllowed,
+    /// A rule of the tree, of keys or of resources stands against it.
+    Conflict,
+    /// `If-Match` names another version.
+    Stale,
+    /// The body is too large.
+    TooLarge,
+    /// The body is of another media type.
+    MediaType,
+    /// The idempotency key was used for something else.
+    Reused,
+    /// The fault is ours.
+    Internal,
+    /// Not now; try again.
+    Unavailable,
+}
+
+macro_rules! codes {
+    ($($kind:ident { $($variant:ident = $code:literal: $title:literal, $advice:literal;)* })*) => {
+        /// A stable, documented reason. Clients branch on its text, never on `detail`.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code {
+            $($(#[doc = $title] $variant,)*)*
+        }
+
+        impl Code {
+            /// Every code, in the order of the table.
+            pub const ALL: &'static [Self] = &[$($(Self::$variant,)*)*];
+
+            /// The text on the wire.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $($(Self::$variant => $code,)*)* }
+            }
+
+            /// One short sentence, the same for every occurrence.
+            #[must_use]
+            pub const fn title(self) -> &'static str {
+                match self { $($(Self::$variant => $title,)*)* }
+            }
+
+            /// What the caller can do about it.
+            #[must_use]
+            pub const fn advice(self) -> &'static str {
+                match self { $($(Self::$variant => $advice,)*)* }
+            }
+
+            /// The family of the code.
+            #[must_use]
+            pub const fn kind(self) -> Kind {
+                match self { $($(Self::$variant => Kind::$kind,)*)* }
+            }
+        }
+    };
+}
+
+codes! {
+    Malformed {
+        InvalidJson = "invalid_json": "The body is not valid JSON", "Send one JSON object that matches the schema of the operation.";
+        InvalidField = "invalid_field": "A field has a value that is not accepted", "See `errors` for each field and what it takes.";
+        UnknownField = "unknown_field": "The body has a field that this operation does not know", "Remove the field, or check its spelling.";
+        InvalidParameter = "invalid_parameter": "A query parameter is unknown or out of range", "See `errors` for the parameter and what it takes.";
+        InvalidCursor = "invalid_cursor": "The cursor was not made by this server for this list", "Start again without a cursor.";
+        AmbiguousCredentials = "ambiguous_credentials": "The request carries two different credentials", "Send one of `X-Auth-Token`, `x-api-key` or `Authorization: Bearer`.";
+        CredentialInQuery = "credential_in_query": "The query string looks like it carries a credential", "Send credentials in a header: addresses end up in logs. Rotate this one.";
+        AssumeMalformed = "assume_malformed": "`x-assume-org` is not one account id", "Send the header once, with the id of one account, or leave it out.";
+        AssumeRequired = "assume_required": "The operator has no organization of its own", "Name one with `x-assume-org`.";
+        IdempotencyKeyInvalid = "idempotency_key_invalid": "`Idempotency-Key` is not usable", "Send 1 to 255 visible ASCII characters, once.";
+        IfMatchInvalid = "if_match_invalid": "`If-Match` is not an entity tag of this API", "Send the `ETag` of an earlier answer, quotes included.";
+        PathInvalid = "path_invalid": "The path is not in canonical form", "Send it without empty, `.` or `..` segments, encoded slashes, backslashes or semicolons.";
+    }
+    Unauthenticated {
+        CredentialMissing = "credential_missing": "The request carries no credential", "Send an API key in `x-api-key`, `X-Auth-Token` or `Authorization: Bearer`.";
+        KeyMalformed = "key_malformed": "The credential is not a key of this platform", "Check that the whole key was copied: its last six characters are a checksum.";
+        KeyUnknown = "key_unknown": "No such key", "Check the environment the key was made for, or make a new one.";
+        KeyRevoked = "key_revoked": "The key was revoked", "Use another key.";
+        KeyExpired = "key_expired": "The key has expired", "Use the key that replaced it, or make a new one.";
+    }
+    Forbidden {
+        AccountSuspended = "account_suspended": "The account, or one above it, is suspended", "An administrator of the account above can activate it again.";
+        AccountClosed = "account_closed": "The account is closed", "A closed account stays closed; use a key of another.";
+        AssumeForbidden = "assume_forbidden": "This account cannot be assumed", "Only active descendants can be assumed, by credentials that hold `account.assume`.";
+        PermissionDenied = "permission_denied": "The credential does not hold the permission", "Use a credential with the permission that `detail` names.";
+        OperatorOnly = "operator_only": "Only the operator of this deployment may do this", "Ask the operator.";
+        ScopeExceeded = "scope_exceeded": "A key cannot be wider than its maker", "Ask for a subset of the scopes of the key you are using.";
+    }
+    NotFound {
+        NotFound = "not_found": "There is nothing here that you can see", "Check the id, and that it belongs to the account you are acting for.";
+        RouteUnknown = "route_unknown": "There is no such route", "See /docs for all routes.";
+    }
+    MethodNotAllowed {
+        MethodNotAllowed = "method_not_allowed": "The route does not take this method", "The `Allow` header lists the methods it takes.";
+    }
+    Conflict {
+        SelfParent = "self_parent": "An account cannot be its own parent", "Name another parent.";
+        Cycle = "cycle": "The new parent is below the account", "Move the new parent out of the subtree first.";
+        DepthExceeded = "depth_exceeded": "The tree would be deeper than its limit", "Attach it higher up, or ask the operator for a deeper limit.";
+        ChildrenExceeded = "children_exceeded": "The parent has as many children as its tree allows", "Close or move a child, or ask the operator for a higher limit.";
+        ParentSuspended = "parent_suspended": "The parent, or an account above it, is suspended", "Activate it first.";
+        ParentClosed = "parent_closed": "The parent is closed", "Choose an open parent.";
+        HasChildren = "has_children": "The account still has open children", "Close or move them first.";
+        AlreadyRoot = "already_root": "The account has no parent", "Nothing is to be done.";
+        NotARoot = "not_a_root": "Limits belong to the root of a tree", "Set them on the account that `rootId` names.";
+        ClosedIsTerminal = "closed_is_terminal": "The account is closed and cannot change any more", "Create another account.";
+        PersonalAccount = "personal_account": "A personal account has neither parent nor children", "Use an organization.";
+        SettingNotOverridable = "setting_not_overridable": "The setting is not one that an account may override", "`detail` lists those that may be.";
+        SettingLocked = "setting_locked": "An account above has locked the setting", "Ask that account to change or unlock it.";
+        ExternalIdTaken = "external_id_taken": "The account already has a resource of this kind with this external id", "Use that resource, or another external id.";
+        ShareOutsideSubtree = "share_outside_subtree": "A resource can only be shared with accounts below its owner", "Name a descendant of the owner, or `descendants`.";
+        KeysExceeded = "keys_exceeded": "The account has as many live keys as it may have", "Revoke keys that are no longer used.";
+        IdempotencyInFlight = "idempotency_in_flight": "A request with this idempotency key is still running", "Wait for `Retry-After` and repeat the same request.";
+    }
+    Stale {
+        VersionStale = "version_stale": "The account has changed since the version that `If-Match` names", "Read it again and decide anew.";
+    }
+    TooLarge {
+        BodyTooLarge = "body_too_large": "The body is larger than 1 MiB", "Send less.";
+    }
+    MediaType {
+        MediaTypeUnsupported = "media_type_unsupported": "The body is not `application/json`", "Send `Content-Type: application/json`.";
+    }
+    Reused {
+        IdempotencyKeyReused = "idempotency_key_reused": "The idempotency key was used for another request", "Make a new key for every new request.";
+    }
+    Internal {
+        Internal = "internal": "The server failed", "Report `requestId` to the operator. The request may be repeated with the same idempotency key.";
+    }
+    Unavailable {
+        DatabaseUnavailable = "database_unavailable": "The database cannot be reached", "Repeat the request after `Retry-After`.";
+        DeadlineExceeded = "deadline_exceeded": "The request took too long", "Repeat it with the same idempotency key after `Retry-After`.";
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What is wrong with one field or parameter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldError {
+    /// Where: a dotted path into the body, or the name of a parameter.
+    pub field: String,
+    /// What it takes instead.
+    pub message: String,
+}
+
+/// A request that was refused by a rule. Everything in it may be shown to the caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The stable reason.
+    pub code: Code,
+    /// This occurrence, in a sentence.
+    pub detail: Cow<'static, str>,
+    /// The fields at fault, where there are any.
+    pub fields: Vec<FieldError>,
+}
+
+impl Refusal {
+    /// A refusal that says more than its title.
+    #[must_use]
+    pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, detail: detail.into(), fields: Vec::new() }
+    }
+
+    /// A refusal of one field of the body.
+    #[must_use]
+    pub fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::at(Code::InvalidField, field, message)
+    }
+
+    /// A refusal with `code` that points at one field or parameter.
+    #[must_use]
+    pub fn at(code: Code, field: impl Into<String>, message: impl Into<String>) -> Self {
+        let error = FieldError { field: field.into(), message: message.into() };
+        let detail = format!("`{}`: {}", error.field, error.message);
+        Self { code, detail: detail.into(), fields: vec![error] }
+    }
+}
+
+impl From<Code> for Refusal {
+    fn from(code: Code) -> Self {
+        Self::new(code, code.title())
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.detail)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_snake_case_and_explained() {
+        let mut seen = std::collections::BTreeSet::new();
+        for code in Code::ALL {
+            assert!(seen.insert(code.as_str()), "{code} twice");
+            assert!(code.as_str().bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{code}");
+            assert!(!code.title().ends_with('.') && code.advice().ends_with('.'), "{code}");
+        }
+    }
+}

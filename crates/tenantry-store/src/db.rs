@@ -1,0 +1,442 @@
+//! The seam between SQLite and PostgreSQL: the only place that names both drivers.
+//!
+//! Everything above hands in one SQL text with `$1, $2, …` and gets [`Row`]s back. SQLite has one writer
+//! connection (`BEGIN IMMEDIATE`, so no transaction ever has to upgrade and fail) and a pool of
+//! readers; PostgreSQL writes at READ COMMITTED under explicit row locks and reads in one
+//! snapshot.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
+use sqlx::{PgPool, Postgres, Row as _, Sqlite, SqlitePool, Transaction};
+use tenantry_core::id::{AccountId, AuditId, Id, KeyId, RequestId, ResourceId, ShareId};
+use tenantry_core::refusal::Code;
+use tenantry_core::{Document, Timestamp};
+use uuid::Uuid;
+
+use crate::{Error, Result};
+
+/// Where the database is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Location {
+    /// An SQLite file, made if it is missing.
+    File(PathBuf),
+    /// A `postgres://` address.
+    Server(String),
+}
+
+impl From<&str> for Location {
+    fn from(text: &str) -> Self {
+        let server = ["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme));
+        if server { Self::Server(text.to_owned()) } else { Self::File(text.into()) }
+    }
+}
+
+/// The oldest SQLite that is run on: before it, resetting the write-ahead log could corrupt the
+/// database.
+const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
+
+const SQLITE_READERS: u32 = 4;
+const POSTGRES_CONNECTIONS: u32 = 20;
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The connections to one database.
+#[derive(Clone)]
+pub(crate) enum Db {
+    Sqlite { writer: SqlitePool, readers: SqlitePool },
+    Postgres(PgPool),
+}
+
+impl Db {
+    pub(crate) async fn open(location: &Location) -> Result<Self> {
+        match location {
+            Location::File(path) => Self::open_sqlite(path).await,
+            Location::Server(url) => Self::open_postgres(url).await,
+        }
+    }
+
+    async fn open_sqlite(path: &std::path::Path) -> Result<Self> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(10))
+            .pragma("cache_size", "-65536")
+            .statement_cache_capacity(256);
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_with(options.clone())
+            .await
+            .map_err(database)?;
+        let version: String = sqlite_version(&writer).await?;
+        if parse_version(&version) < Some(OLDEST_SQLITE) {
+            return Err(Error::Schema(format!("SQLite {version} is too old: 3.51.3 is the oldest that is safe")));
+        }
+        let readers = SqlitePoolOptions::new()
+            .max_connections(SQLITE_READERS)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_with(options.create_if_missing(false).pragma("query_only", "ON"))
+            .await
+            .map_err(database)?;
+        Ok(Self::Sqlite { writer, readers })
+    }
+
+    async fn open_postgres(url: &str) -> Result<Self> {
+        let options: PgConnectOptions = url.parse().map_err(database)?;
+        let options = options
+            .application_name("tenantry")
+            .options([("statement_timeout", "30s"), ("idle_in_transaction_session_timeout", "60s")])
+            .statement_cache_capacity(256);
+        let pool = PgPoolOptions::new()
+            .max_connections(POSTGRES_CONNECTIONS)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_with(options)
+            .await
+            .map_err(database)?;
+        Ok(Self::Postgres(pool))
+    }
+
+    /// Opens a transaction that sees one state of the whole database and cannot write.
+    pub(crate) async fn begin_read(&self) -> Result<Conn> {
+        Ok(match self {
+            Self::Sqlite { readers, .. } => Conn::Sqlite(readers.begin().await.map_err(database)?),
+            Self::Postgres(pool) => Conn::Postgres(
+                pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(database)?,
+            ),
+        })
+    }
+
+    /// Opens a transaction that may write. On SQLite it is the only one.
+    pub(crate) async fn begin_write(&self) -> Result<Conn> {
+        Ok(match self {
+            Self::Sqlite { writer, .. } => Conn::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await.map_err(database)?),
+            Self::Postgres(pool) => Conn::Postgres(pool.begin().await.map_err(database)?),
+        })
+    }
+
+    pub(crate) async fn migrate(&self, migrator: &sqlx::migrate::Migrator) -> Result<(), sqlx::migrate::MigrateError> {
+        match self {
+            Self::Sqlite { writer, .. } => migrator.run(writer).await,
+            Self::Postgres(pool) => migrator.run(pool).await,
+        }
+    }
+
+    pub(crate) async fn close(&self) {
+        match self {
+            Self::Sqlite { writer, readers } => {
+                readers.close().await;
+                writer.close().await;
+            }
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the seam")]
+async fn sqlite_version(pool: &SqlitePool) -> Result<String> {
+    let row = sqlx::query("SELECT sqlite_version() AS version").fetch_one(pool).await.map_err(database)?;
+    row.try_get("version").map_err(database)
+}
+
+fn parse_version(text: &str) -> Option<(u32, u32, u32)> {
+    let mut parts = text.splitn(3, '.').map(|part| part.parse().ok());
+    Some((parts.next()??, parts.next()??, parts.next()??))
+}
+
+/// A value for a `$n`. `NULL`s are typed, as PostgreSQL wants them.
+#[derive(Debug, Clone)]
+pub(crate) enum Arg {
+    Id(Option<Uuid>),
+    Bytes(Vec<u8>),
+    Int(Option<i64>),
+    Bool(bool),
+    Text(Option<String>),
+}
+
+macro_rules! args {
+    ($($value:expr),* $(,)?) => { vec![$($crate::db::Arg::from($value)),*] };
+}
+pub(crate) use args;
+
+macro_rules! arg_from {
+    ($($from:ty => |$value:ident| $arg:expr;)*) => {$(
+        impl From<$from> for Arg {
+            fn from($value: $from) -> Self {
+                $arg
+            }
+        }
+    )*};
+}
+
+arg_from! {
+    i64 => |value| Self::Int(Some(value));
+    u32 => |value| Self::Int(Some(i64::from(value)));
+    u8 => |value| Self::Int(Some(i64::from(value)));
+    Option<i64> => |value| Self::Int(value);
+    Option<u32> => |value| Self::Int(value.map(i64::from));
+    Timestamp => |value| Self::Int(Some(value.0));
+    Option<Timestamp> => |value| Self::Int(value.map(|at| at.0));
+    bool => |value| Self::Bool(value);
+    &str => |value| Self::Text(Some(value.to_owned()));
+    String => |value| Self::Text(Some(value));
+    &String => |value| Self::Text(Some(value.clone()));
+    Option<String> => |value| Self::Text(value);
+    Option<&str> => |value| Self::Text(value.map(str::to_owned));
+    &Document => |value| Self::Text(Some(value.as_json().to_owned()));
+    Option<&Document> => |value| Self::Text(value.map(|json| json.as_json().to_owned()));
+    &[u8] => |value| Self::Bytes(value.to_vec());
+    [u8; 32] => |value| Self::Bytes(value.to_vec());
+}
+
+macro_rules! arg_from_ids {
+    ($($id:ident)*) => {$(
+        impl From<$id> for Arg {
+            fn from(id: $id) -> Self {
+                Self::Id(Some(Uuid::from_bytes(id.bytes())))
+            }
+        }
+        impl From<Option<$id>> for Arg {
+            fn from(id: Option<$id>) -> Self {
+                Self::Id(id.map(|id| Uuid::from_bytes(id.bytes())))
+            }
+        }
+    )*};
+}
+
+arg_from_ids! { AccountId AuditId KeyId RequestId ResourceId ShareId }
+
+/// One transaction on either engine. Dropped without a commit, it is rolled back.
+pub(crate) enum Conn {
+    Sqlite(Transaction<'static, Sqlite>),
+    Postgres(Transaction<'static, Postgres>),
+}
+
+macro_rules! bound {
+    ($sql:expr, $args:expr) => {{
+        let mut query = sqlx::query($sql);
+        for arg in $args {
+            query = match arg {
+                Arg::Id(value) => query.bind(value),
+                Arg::Bytes(value) => query.bind(value),
+                Arg::Int(value) => query.bind(value),
+                Arg::Bool(value) => query.bind(value),
+                Arg::Text(value) => query.bind(value),
+            };
+        }
+        query
+    }};
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the seam")]
+impl Conn {
+    /// Runs a statement; answers how many rows it changed.
+    pub(crate) async fn execute(&mut self, sql: &'static str, args: Vec<Arg>) -> Result<u64> {
+        match self {
+            Self::Sqlite(tx) => bound!(sql, args).execute(&mut **tx).await.map(|done| done.rows_affected()),
+            Self::Postgres(tx) => bound!(sql, args).execute(&mut **tx).await.map(|done| done.rows_affected()),
+        }
+        .map_err(database)
+    }
+
+    /// All rows of a query.
+    pub(crate) async fn all(&mut self, sql: &'static str, args: Vec<Arg>) -> Result<Vec<Row>> {
+        match self {
+            Self::Sqlite(tx) => {
+                bound!(sql, args).fetch_all(&mut **tx).await.map(|rows| rows.into_iter().map(Row::Sqlite).collect())
+            }
+            Self::Postgres(tx) => {
+                bound!(sql, args).fetch_all(&mut **tx).await.map(|rows| rows.into_iter().map(Row::Postgres).collect())
+            }
+        }
+        .map_err(database)
+    }
+
+    /// The row of a query that has at most one.
+    pub(crate) async fn optional(&mut self, sql: &'static str, args: Vec<Arg>) -> Result<Option<Row>> {
+        match self {
+            Self::Sqlite(tx) => bound!(sql, args).fetch_optional(&mut **tx).await.map(|row| row.map(Row::Sqlite)),
+            Self::Postgres(tx) => bound!(sql, args).fetch_optional(&mut **tx).await.map(|row| row.map(Row::Postgres)),
+        }
+        .map_err(database)
+    }
+
+    /// The row of a query that has exactly one.
+    pub(crate) async fn one(&mut self, sql: &'static str, args: Vec<Arg>) -> Result<Row> {
+        match self {
+            Self::Sqlite(tx) => bound!(sql, args).fetch_one(&mut **tx).await.map(Row::Sqlite),
+            Self::Postgres(tx) => bound!(sql, args).fetch_one(&mut **tx).await.map(Row::Postgres),
+        }
+        .map_err(database)
+    }
+
+    pub(crate) async fn commit(self) -> Result<()> {
+        match self {
+            Self::Sqlite(tx) => tx.commit().await,
+            Self::Postgres(tx) => tx.commit().await,
+        }
+        .map_err(database)
+    }
+
+    pub(crate) async fn rollback(self) -> Result<()> {
+        match self {
+            Self::Sqlite(tx) => tx.rollback().await,
+            Self::Postgres(tx) => tx.rollback().await,
+        }
+        .map_err(database)
+    }
+}
+
+/// A row of either engine.
+pub(crate) enum Row {
+    Sqlite(SqliteRow),
+    Postgres(PgRow),
+}
+
+impl Row {
+    fn get<T>(&self, column: &'static str) -> Result<T>
+    where
+        for<'r> T: sqlx::Decode<'r, Sqlite> + sqlx::Type<Sqlite> + sqlx::Decode<'r, Postgres> + sqlx::Type<Postgres>,
+    {
+        match self {
+            Self::Sqlite(row) => row.try_get(column),
+            Self::Postgres(row) => row.try_get(column),
+        }
+        .map_err(|error| Error::Inconsistent { column, found: error.to_string() })
+    }
+
+    pub(crate) fn id<T: Id>(&self, column: &'static str) -> Result<T> {
+        Ok(T::from_bytes(self.get::<Uuid>(column)?.into_bytes()))
+    }
+
+    pub(crate) fn optional_id<T: Id>(&self, column: &'static str) -> Result<Option<T>> {
+        Ok(self.get::<Option<Uuid>>(column)?.map(|id| T::from_bytes(id.into_bytes())))
+    }
+
+    pub(crate) fn int(&self, column: &'static str) -> Result<i64> {
+        self.get(column)
+    }
+
+    pub(crate) fn optional_int(&self, column: &'static str) -> Result<Option<i64>> {
+        self.get(column)
+    }
+
+    pub(crate) fn count(&self, column: &'static str) -> Result<u32> {
+        let value = self.int(column)?;
+        u32::try_from(value).map_err(|_| Error::Inconsistent { column, found: value.to_string() })
+    }
+
+    pub(crate) fn optional_count(&self, column: &'static str) -> Result<Option<u32>> {
+        if self.optional_int(column)?.is_some() { self.count(column).map(Some) } else { Ok(None) }
+    }
+
+    pub(crate) fn time(&self, column: &'static str) -> Result<Timestamp> {
+        self.int(column).map(Timestamp)
+    }
+
+    pub(crate) fn optional_time(&self, column: &'static str) -> Result<Option<Timestamp>> {
+        Ok(self.optional_int(column)?.map(Timestamp))
+    }
+
+    pub(crate) fn bool(&self, column: &'static str) -> Result<bool> {
+        self.get(column)
+    }
+
+    pub(crate) fn text(&self, column: &'static str) -> Result<String> {
+        self.get(column)
+    }
+
+    pub(crate) fn optional_text(&self, column: &'static str) -> Result<Option<String>> {
+        self.get(column)
+    }
+
+    pub(crate) fn bytes(&self, column: &'static str) -> Result<Vec<u8>> {
+        self.get(column)
+    }
+
+    pub(crate) fn optional_bytes(&self, column: &'static str) -> Result<Option<Vec<u8>>> {
+        self.get(column)
+    }
+
+    pub(crate) fn document(&self, column: &'static str) -> Result<Document> {
+        self.text(column).map(Document::from_json)
+    }
+
+    pub(crate) fn optional_document(&self, column: &'static str) -> Result<Option<Document>> {
+        Ok(self.optional_text(column)?.map(Document::from_json))
+    }
+
+    /// A text that is one of the words of an enum.
+    pub(crate) fn word<T: std::str::FromStr>(&self, column: &'static str) -> Result<T> {
+        let text = self.text(column)?;
+        text.parse().map_err(|_| Error::Inconsistent { column, found: text })
+    }
+
+    /// A document that is parsed into what the schema promises.
+    pub(crate) fn json<T: for<'de> serde::Deserialize<'de>>(&self, column: &'static str) -> Result<T> {
+        parse_json(column, &self.text(column)?)
+    }
+
+    pub(crate) fn optional_json<T: for<'de> serde::Deserialize<'de>>(&self, column: &'static str) -> Result<Option<T>> {
+        self.optional_text(column)?.map(|text| parse_json(column, &text)).transpose()
+    }
+}
+
+fn parse_json<T: for<'de> serde::Deserialize<'de>>(column: &'static str, text: &str) -> Result<T> {
+    serde_json::from_str(text).map_err(|error| Error::Inconsistent { column, found: error.to_string() })
+}
+
+/// Constraints that callers can run into, and what they are told. SQLite names checks but not
+/// unique constraints: for those it reports the columns.
+const CONSTRAINTS: &[(&str, &str, Code)] = &[
+    ("account_depth", "account_depth", Code::DepthExceeded),
+    ("account_self_parent", "account_self_parent", Code::SelfParent),
+    ("idempotency_pk", "idempotency.id", Code::IdempotencyInFlight),
+    ("resource_external_id", "resource.account_id, resource.kind, resource.external_id", Code::ExternalIdTaken),
+];
+
+/// Turns what a driver says into what the store says.
+pub(crate) fn database(error: sqlx::Error) -> Error {
+    match &error {
+        sqlx::Error::Database(db) => {
+            if let Some(code) = violated(db.as_ref()) {
+                return code.into();
+            }
+            if is_passing(db.as_ref()) {
+                return Error::Unavailable(Box::new(error));
+            }
+            Error::Database(Box::new(error))
+        }
+        sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::WorkerCrashed => Error::Unavailable(Box::new(error)),
+        _ => Error::Database(Box::new(error)),
+    }
+}
+
+fn violated(error: &dyn sqlx::error::DatabaseError) -> Option<Code> {
+    let told = match error.constraint() {
+        Some(name) => name,
+        None => error.message().split_once("constraint failed: ")?.1,
+    };
+    CONSTRAINTS.iter().find(|(name, columns, _)| told == *name || told == *columns).map(|(_, _, code)| *code)
+}
+
+/// PostgreSQL: connection trouble, resources, shutdown, serialization. SQLite: busy, full.
+fn is_passing(error: &dyn sqlx::error::DatabaseError) -> bool {
+    let code = error.code().unwrap_or_default();
+    if error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some() {
+        ["08", "40", "53", "57P"].iter().any(|class| code.starts_with(class))
+    } else {
+        matches!(code.as_ref(), "5" | "13" | "261" | "517")
+    }
+}
+
+#[cfg(test)]
+mod tests;

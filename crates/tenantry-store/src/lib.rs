@@ -1,0 +1,111 @@
+//! The only SQL of Tenantry: one text per query, run on SQLite and on PostgreSQL.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`db`] | the seam: the one place that names both drivers |
+//! | [`schema`] | migrations, and the refusal to run on a newer schema |
+//! | [`tenant`] | the door: opening a tenant transaction authorizes, and takes the lock of the tree |
+//! | [`operator`] | the operator's door: roots, all accounts, limits |
+//! | [`system`] | named doors for scheduled work |
+//! | [`record`] | what every commit writes: audit row, changelog entry, kept answer |
+//! | `account`, `key`, `resource`, `audit` | the queries, methods of what the doors return |
+//! | [`fsck`] | the invariants, checked while the deployment runs |
+//!
+//! **The portable subset.** Ids `UUID`, hashes `BYTEA`, times and numbers `BIGINT`, flags
+//! `BOOLEAN`, documents `TEXT` that no query looks into; every constraint has a name. No triggers, arrays,
+//! enums, casts of ids, `now()`, advisory locks or engine-specific types. Sums are cast to `BIGINT`.
+//! Lists are ordered by id or by a tuple that ends in it.
+//!
+//! **Names.** Resource first, verb second (`key_insert`, `key_list`). What is not there is
+//! `Ok(None)`; the caller decides what that means.
+
+mod account;
+mod audit;
+pub mod db;
+mod error;
+pub mod fsck;
+mod key;
+pub mod operator;
+pub mod record;
+mod resource;
+pub mod schema;
+pub mod system;
+pub mod tenant;
+
+pub use account::{Child, Lined, SubtreeSize};
+pub use audit::{AuditFilter, AuditRow};
+pub use db::Location;
+pub use error::{Error, Result};
+pub use key::NewKey;
+pub use resource::{Resource, ResourceFilter, Share};
+
+use tenantry_core::account::Limits;
+
+/// A database that is open and has the schema of this binary.
+#[derive(Clone)]
+pub struct Store {
+    pub(crate) db: db::Db,
+    /// The limits that a new tree starts with.
+    pub(crate) default_limits: Limits,
+}
+
+impl Store {
+    /// Opens the database, refusing one whose schema is older or newer than this binary's.
+    ///
+    /// # Errors
+    /// [`Error::Schema`] for another schema, [`Error::Unavailable`] if the database cannot be reached.
+    pub async fn open(location: &Location, default_limits: Limits) -> Result<Self> {
+        let db = db::Db::open(location).await?;
+        schema::check(&db).await?;
+        Ok(Self { db, default_limits })
+    }
+
+    /// Brings the schema up to date, then opens the database.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub async fn migrate(location: &Location, default_limits: Limits) -> Result<Self> {
+        let db = db::Db::open(location).await?;
+        schema::migrate(&db).await?;
+        Ok(Self { db, default_limits })
+    }
+
+    /// The limits that a new tree starts with.
+    #[must_use]
+    pub fn default_limits(&self) -> Limits {
+        self.default_limits
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if not.
+    pub async fn ping(&self) -> Result<()> {
+        let mut conn = self.db.begin_read().await?;
+        conn.one("SELECT rev FROM changelog_head WHERE bucket = 0", vec![]).await?;
+        conn.commit().await
+    }
+
+    /// Gives all connections back; waits for those in use.
+    pub async fn close(&self) {
+        self.db.close().await;
+    }
+}
+
+/// A window of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// At most this many rows.
+    pub limit: i64,
+    /// After skipping this many.
+    pub offset: i64,
+}
+
+/// The rows in a window, and how many there are in all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paged<T> {
+    /// The rows.
+    pub rows: Vec<T>,
+    /// How many rows the whole list has.
+    pub total: i64,
+}

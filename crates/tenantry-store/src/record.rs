@@ -1,0 +1,191 @@
+//! What every commit writes besides its change: the audit row, the changelog entry, and the answer
+//! that a repetition of the request will get.
+
+use std::collections::BTreeSet;
+
+use tenantry_core::access::{Actor, Caller};
+use tenantry_core::event::{Event, Revision, bucket};
+use tenantry_core::id::{AccountId, AuditId, KeyId, RequestId};
+use tenantry_core::refusal::Code;
+use tenantry_core::time::{Span, Timestamp};
+
+use crate::Result;
+use crate::db::{Conn, args};
+use crate::tenant::Visit;
+
+/// How long an answer is kept for repetitions of its request.
+pub const KEEP_ANSWERS: Span = Span::days(1);
+
+/// How a repetition of a request is recognised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Idempotency {
+    /// A hash of the credential and the idempotency key.
+    pub id: [u8; 32],
+    /// A hash of method, path and body.
+    pub request: [u8; 32],
+}
+
+/// An answer to be kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// Headers and body, sealed with a key that only the caller can make.
+    pub sealed: Vec<u8>,
+}
+
+/// An answer that was kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptAnswer {
+    /// The answer.
+    pub answer: Answer,
+    /// The revisions of the change, as sent.
+    pub revision: String,
+}
+
+/// The answer to an earlier request with the same idempotency key, if there is one.
+pub(crate) async fn kept_answer(conn: &mut Conn, visit: &Visit) -> Result<Option<KeptAnswer>> {
+    let Some(idempotency) = visit.idempotency else { return Ok(None) };
+    let row = conn
+        .optional(
+            "SELECT request, status, revision, answer FROM idempotency WHERE id = $1 AND created_at > $2",
+            args![idempotency.id, visit.now.minus(KEEP_ANSWERS)],
+        )
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    if row.bytes("request")? != idempotency.request {
+        return Err(Code::IdempotencyKeyReused.into());
+    }
+    let status = u16::try_from(row.int("status")?).unwrap_or(500);
+    let answer = Answer { status, sealed: row.bytes("answer")? };
+    Ok(Some(KeptAnswer { answer, revision: row.text("revision")? }))
+}
+
+/// Writes the records of one change of `account`, which touched the trees of `roots`.
+pub(crate) async fn record(
+    conn: &mut Conn,
+    visit: &Visit,
+    caller: &Caller,
+    account: AccountId,
+    roots: &BTreeSet<AccountId>,
+    event: &Event,
+    answer: Option<Answer>,
+) -> Result<Vec<Revision>> {
+    let row = AuditEntry {
+        id: visit.audit,
+        at: visit.now,
+        account,
+        actor: caller.actor,
+        subject: caller.subject,
+        request: visit.request,
+        ip: visit.ip.as_deref(),
+    };
+    audit_insert(conn, &row, event).await?;
+    let revisions = changelog_append(conn, visit.audit, roots, event).await?;
+    if let (Some(idempotency), Some(answer)) = (visit.idempotency, answer) {
+        keep_answer(conn, visit, idempotency, answer, &revisions).await?;
+    }
+    Ok(revisions)
+}
+
+/// Who did something to which account, when and how.
+pub(crate) struct AuditEntry<'a> {
+    pub(crate) id: AuditId,
+    pub(crate) at: Timestamp,
+    pub(crate) account: AccountId,
+    pub(crate) actor: Actor,
+    pub(crate) subject: Option<AccountId>,
+    pub(crate) request: RequestId,
+    pub(crate) ip: Option<&'a str>,
+}
+
+/// Writes the audit row, and lists it in the logs of all accounts that it concerns.
+pub(crate) async fn audit_insert(conn: &mut Conn, entry: &AuditEntry<'_>, event: &Event) -> Result<()> {
+    let key: Option<KeyId> = match entry.actor {
+        Actor::Key { key, .. } => Some(key),
+        Actor::Operator | Actor::System => None,
+    };
+    conn.execute(
+        "INSERT INTO audit (id, at, action, account_id, entity, actor_kind, actor_account, actor_key, subject, request_id, \
+           ip, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+        args![
+            entry.id,
+            entry.at,
+            event.kind.as_str(),
+            entry.account,
+            &event.entity,
+            entry.actor.kind(),
+            entry.actor.account(),
+            key,
+            entry.subject,
+            entry.request,
+            entry.ip,
+            &event.detail,
+        ],
+    )
+    .await?;
+    conn.execute(
+        "INSERT INTO audit_scope (account_id, audit_id) SELECT id, $4 FROM account WHERE id IN ($1, $2, $3)",
+        args![entry.account, entry.actor.account(), entry.subject, entry.id],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Appends the change to the sequences of the trees it touched, in the order of the sequences.
+pub(crate) async fn changelog_append(
+    conn: &mut Conn,
+    audit: AuditId,
+    roots: &BTreeSet<AccountId>,
+    event: &Event,
+) -> Result<Vec<Revision>> {
+    let buckets: BTreeSet<u8> = roots.iter().copied().map(bucket).collect();
+    let mut revisions = Vec::new();
+    for bucket in buckets {
+        let rev = conn
+            .one("UPDATE changelog_head SET rev = rev + 1 WHERE bucket = $1 RETURNING rev", args![bucket])
+            .await?
+            .int("rev")?;
+        conn.execute(
+            "INSERT INTO changelog (bucket, rev, audit_id, kind, entity, version, body) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            args![bucket, rev, audit, event.kind.as_str(), &event.entity, event.version, &event.detail],
+        )
+        .await?;
+        revisions.push(Revision { bucket, rev });
+    }
+    Ok(revisions)
+}
+
+async fn keep_answer(
+    conn: &mut Conn,
+    visit: &Visit,
+    idempotency: Idempotency,
+    answer: Answer,
+    revisions: &[Revision],
+) -> Result<()> {
+    let kept = conn
+        .execute(
+            "INSERT INTO idempotency (id, request, status, revision, answer, created_at) VALUES ($1, $2, $3, $4, $5, $6) \
+             ON CONFLICT (id) DO UPDATE SET request = excluded.request, status = excluded.status, \
+               revision = excluded.revision, answer = excluded.answer, created_at = excluded.created_at \
+             WHERE idempotency.created_at <= $7",
+            args![
+                idempotency.id,
+                idempotency.request,
+                i64::from(answer.status),
+                revision_text(revisions),
+                answer.sealed.as_slice(),
+                visit.now,
+                visit.now.minus(KEEP_ANSWERS),
+            ],
+        )
+        .await?;
+    if kept == 0 { Err(Code::IdempotencyInFlight.into()) } else { Ok(()) }
+}
+
+/// Revisions as they are sent.
+#[must_use]
+pub fn revision_text(revisions: &[Revision]) -> String {
+    let texts: Vec<_> = revisions.iter().map(ToString::to_string).collect();
+    texts.join(",")
+}
