@@ -1,1 +1,33 @@
-//! x
+//! The wire: every body that Tenantry takes or gives, as a type.
+//!
+//! Bodies are JSON in camelCase, except `parent_id`, which the published contract spells so.
+//! Fields that an operation does not know are refused. Ids are texts here; the server parses them.
+//! The OpenAPI document is made from these types and their comments.
+
+mod account;
+mod audit;
+mod key;
+mod org;
+mod page;
+mod problem;
+mod resource;
+mod settings;
+
+pub use account::*;
+pub use audit::*;
+pub use key::*;
+pub use org::*;
+pub use page::*;
+pub use problem::*;
+pub use resource::*;
+pub use settings::*;
+
+use serde::{Deserialize, Deserializer};
+
+/// Tells a field that is `null` (`Some(None)`) from one that is left out (`None`).
+fn nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::<T>::deserialize(deserializer).map(Some)
+}
+
+/// A JSON object whose fields are up to the caller.
+pub type Object = serde_json::Map<String, serde_json::Value>;

@@ -1,1 +1,45 @@
-//! x
+//! The control plane over HTTP.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`router`] | the whole API on one page |
+//! | [`route`] | a row of that page: method, path, permission, handler, documentation |
+//! | [`ctx`] | a request: who, when, for whom; its doors into the store |
+//! | `app` | use cases: one transaction, one event each |
+//! | `http` | ten-line handlers between the wire and the use cases |
+//! | [`input`], [`view`] | wire to domain, domain to wire |
+//! | [`problem`] | the one place where errors become HTTP |
+//! | [`reply`] | answers, and how they are kept for repetitions |
+//! | [`edge`] | what happens to every request: id, deadline, log, metrics |
+//! | [`net`] | the accept loop and its timeouts |
+//! | [`ops`], [`metrics`] | health and figures, on a listener of their own |
+//! | [`workers`] | scheduled work |
+//! | [`openapi`] | the document, made from the routes and the wire types |
+
+mod app;
+pub mod chance;
+pub mod clock;
+pub mod config;
+pub mod ctx;
+pub mod demo;
+mod edge;
+mod http;
+mod input;
+pub mod metrics;
+mod net;
+pub mod openapi;
+mod ops;
+pub mod problem;
+mod reply;
+pub mod route;
+pub mod router;
+mod seal;
+mod server;
+mod state;
+mod view;
+mod workers;
+
+pub use config::{Config, Timeouts};
+pub use problem::{Error, Result};
+pub use server::{Running, Server};
+pub use state::App;

@@ -318,6 +318,34 @@ impl TenantRead {
         lined(&rows)
     }
 
+    /// The accounts above that the caller can see, root first.
+    pub async fn ancestors(&mut self) -> Result<Vec<Lined>> {
+        let account = self.account().id;
+        let rows = self
+            .conn
+            .all(
+                with_lines!(
+                    "WITH RECURSIVE up (id) AS (\
+                       SELECT parent_id FROM account WHERE id = $1 AND parent_id IS NOT NULL \
+                       UNION ALL SELECT a.parent_id FROM account a JOIN up ON a.id = up.id WHERE a.parent_id IS NOT NULL) \
+                     SELECT id FROM up"
+                ),
+                args![account],
+            )
+            .await?;
+        let mut ancestors = lined(&rows)?;
+        let caller = *self.caller();
+        ancestors.retain(|ancestor| caller.sees(&ancestor.line));
+        Ok(ancestors)
+    }
+
+    /// The line of another account, if the caller can see it.
+    pub async fn visible(&mut self, id: AccountId) -> Result<Option<Lineage>> {
+        let accounts = with_ancestors(&mut self.conn, [Some(id), None, None, None]).await?;
+        let line = Lineage::assemble(id, &accounts);
+        Ok(line.filter(|line| self.caller().sees(line)))
+    }
+
     /// Everything below the account, level by level, oldest first.
     pub async fn descendants(&mut self, status: Option<Status>, page: Page) -> Result<Paged<Lined>> {
         let (top, status) = (self.account().id, status.map(Status::as_str));
@@ -390,6 +418,8 @@ impl TenantWrite {
             return Err(Refusal::from(Code::NotFound).into());
         }
         insert(&mut self.conn, child).await?;
+        self.about().account = child.id;
+        self.about().parents = [Some(parent), None];
         child_count_add(&mut self.conn, parent, 1).await
     }
 
@@ -478,7 +508,8 @@ impl TenantWrite {
         if let Some(parent) = moved.parent_id {
             child_count_add(&mut self.conn, parent, 1).await?;
         }
-        self.touches_tree(moved.root_id);
+        self.about().parents = [before.parent_id, moved.parent_id];
+        self.about().roots.insert(moved.root_id);
         Ok(())
     }
 

@@ -39,7 +39,7 @@ pub use error::{Error, Result};
 pub use key::NewKey;
 pub use resource::{Resource, ResourceFilter, Share};
 
-use tenantry_core::account::Limits;
+pub use tenantry_core::account::Limits;
 
 /// A database that is open and has the schema of this binary.
 #[derive(Clone)]

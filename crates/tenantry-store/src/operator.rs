@@ -1,16 +1,13 @@
 //! The operator's own door: what belongs to no account.
 
-use std::collections::BTreeSet;
-
 use tenantry_core::access::{Bearer, Caller};
 use tenantry_core::account::{Account, Status};
 use tenantry_core::event::{Event, Revision};
-use tenantry_core::id::AccountId;
 use tenantry_core::refusal::Code;
 
 use crate::account::{Lined, insert, lined, tree_insert, with_lines};
 use crate::db::{Conn, args};
-use crate::record::{Answer, kept_answer, record};
+use crate::record::{About, Answer, kept_answer, record};
 use crate::tenant::{Credential, Visit};
 use crate::{Error, Page, Paged, Result, Store};
 
@@ -24,7 +21,7 @@ pub struct OperatorWrite {
     conn: Conn,
     visit: Visit,
     caller: Caller,
-    root: AccountId,
+    about: About,
 }
 
 fn admit(visit: &Visit) -> Result<Caller> {
@@ -56,7 +53,7 @@ impl Store {
         }
         tree_insert(&mut conn, root.id, self.default_limits).await?;
         insert(&mut conn, root).await?;
-        Ok(OperatorWrite { conn, visit: visit.clone(), caller, root: root.id })
+        Ok(OperatorWrite { conn, visit: visit.clone(), caller, about: About::account(root) })
     }
 }
 
@@ -96,8 +93,7 @@ impl OperatorWrite {
     /// # Errors
     /// `idempotency_in_flight` if the same request is being answered elsewhere.
     pub async fn commit(mut self, event: &Event, answer: Option<Answer>) -> Result<Vec<Revision>> {
-        let roots = BTreeSet::from([self.root]);
-        let revisions = record(&mut self.conn, &self.visit, &self.caller, self.root, &roots, event, answer).await?;
+        let revisions = record(&mut self.conn, &self.visit, &self.caller, &self.about, event, answer).await?;
         self.conn.commit().await?;
         Ok(revisions)
     }

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use tenantry_core::access::{Actor, Caller};
+use tenantry_core::account::Account;
 use tenantry_core::event::{Event, Revision, bucket};
 use tenantry_core::id::{AccountId, AuditId, KeyId, RequestId};
 use tenantry_core::refusal::Code;
@@ -61,27 +62,46 @@ pub(crate) async fn kept_answer(conn: &mut Conn, visit: &Visit) -> Result<Option
     Ok(Some(KeptAnswer { answer, revision: row.text("revision")? }))
 }
 
-/// Writes the records of one change of `account`, which touched the trees of `roots`.
+/// What a change was about.
+#[derive(Debug, Clone)]
+pub(crate) struct About {
+    /// The account that changed.
+    pub(crate) account: AccountId,
+    /// Accounts in whose logs the change stands, besides its own and those of actor and subject: its
+    /// parents before and after.
+    pub(crate) parents: [Option<AccountId>; 2],
+    /// The roots of the trees that it touched.
+    pub(crate) roots: BTreeSet<AccountId>,
+}
+
+impl About {
+    /// A change of an account where it stands.
+    pub(crate) fn account(account: &Account) -> Self {
+        Self { account: account.id, parents: [None, None], roots: BTreeSet::from([account.root_id]) }
+    }
+}
+
+/// Writes the records of one change.
 pub(crate) async fn record(
     conn: &mut Conn,
     visit: &Visit,
     caller: &Caller,
-    account: AccountId,
-    roots: &BTreeSet<AccountId>,
+    about: &About,
     event: &Event,
     answer: Option<Answer>,
 ) -> Result<Vec<Revision>> {
     let row = AuditEntry {
         id: visit.audit,
         at: visit.now,
-        account,
+        account: about.account,
+        parents: about.parents,
         actor: caller.actor,
         subject: caller.subject,
         request: visit.request,
         ip: visit.ip.as_deref(),
     };
     audit_insert(conn, &row, event).await?;
-    let revisions = changelog_append(conn, visit.audit, roots, event).await?;
+    let revisions = changelog_append(conn, visit.audit, &about.roots, event).await?;
     if let (Some(idempotency), Some(answer)) = (visit.idempotency, answer) {
         keep_answer(conn, visit, idempotency, answer, &revisions).await?;
     }
@@ -93,6 +113,7 @@ pub(crate) struct AuditEntry<'a> {
     pub(crate) id: AuditId,
     pub(crate) at: Timestamp,
     pub(crate) account: AccountId,
+    pub(crate) parents: [Option<AccountId>; 2],
     pub(crate) actor: Actor,
     pub(crate) subject: Option<AccountId>,
     pub(crate) request: RequestId,
@@ -124,9 +145,10 @@ pub(crate) async fn audit_insert(conn: &mut Conn, entry: &AuditEntry<'_>, event:
         ],
     )
     .await?;
+    let [before, after] = entry.parents;
     conn.execute(
-        "INSERT INTO audit_scope (account_id, audit_id) SELECT id, $4 FROM account WHERE id IN ($1, $2, $3)",
-        args![entry.account, entry.actor.account(), entry.subject, entry.id],
+        "INSERT INTO audit_scope (account_id, audit_id) SELECT id, $1 FROM account WHERE id IN ($2, $3, $4, $5, $6)",
+        args![entry.id, entry.account, entry.actor.account(), entry.subject, before, after],
     )
     .await?;
     Ok(())

@@ -160,22 +160,6 @@ impl TenantRead {
             .await?;
         Ok(Paged { rows: rows.iter().map(share).collect::<Result<_>>()?, total })
     }
-
-    /// Whether `id` is strictly below the account.
-    pub async fn is_below(&mut self, id: AccountId) -> Result<bool> {
-        let account = self.account().id;
-        let row = self
-            .conn
-            .one(
-                "WITH RECURSIVE up (id, parent_id) AS (\
-                   SELECT id, parent_id FROM account WHERE id = $1 \
-                   UNION ALL SELECT a.id, a.parent_id FROM account a JOIN up ON a.id = up.parent_id) \
-                 SELECT COUNT(*) AS n FROM up WHERE parent_id = $2",
-                args![id, account],
-            )
-            .await?;
-        Ok(row.int("n")? > 0)
-    }
 }
 
 impl TenantWrite {

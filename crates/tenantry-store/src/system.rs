@@ -151,7 +151,8 @@ impl Store {
             at: now,
             account: id,
             actor: Actor::System,
-            subject: account.parent_id,
+            parents: [account.parent_id, None],
+            subject: None,
             request,
             ip: None,
         };

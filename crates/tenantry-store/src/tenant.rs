@@ -20,7 +20,7 @@ use tenantry_core::{Refusal, Timestamp};
 
 use crate::account::{line_of, roots, tree_lock, with_ancestors};
 use crate::db::Conn;
-use crate::record::{Answer, Idempotency, kept_answer, record};
+use crate::record::{About, Answer, Idempotency, kept_answer, record};
 use crate::{Result, Store, key};
 
 /// A request that wants in: the parts of it that matter to the store.
@@ -92,7 +92,7 @@ pub struct TenantWrite {
     visit: Visit,
     limits: Limits,
     other: Option<(Lineage, Limits)>,
-    touched: BTreeSet<AccountId>,
+    about: About,
 }
 
 impl Store {
@@ -149,14 +149,14 @@ impl Store {
                 conn.rollback().await?;
                 continue;
             };
-            let touched = std::iter::once(line.account().root_id).collect();
+            let about = About::account(line.account());
             let other = other.map(|(limits, line)| (line, limits));
             return Ok(TenantWrite {
                 read: TenantRead { conn, identity, line },
                 visit: visit.clone(),
                 limits,
                 other,
-                touched,
+                about,
             });
         }
         Err(crate::Error::Unavailable("the account keeps moving between trees".into()))
@@ -259,8 +259,8 @@ impl TenantWrite {
 
     /// The second account that this transaction was opened for, with the limits of its tree.
     #[must_use]
-    pub fn other(&self) -> Option<(&Lineage, Limits)> {
-        self.other.as_ref().map(|(line, limits)| (line, *limits))
+    pub fn other(&self) -> Option<&(Lineage, Limits)> {
+        self.other.as_ref()
     }
 
     /// Whether the caller holds `permission` over the parent of the account, too. A root has none
@@ -277,9 +277,9 @@ impl TenantWrite {
             .into())
     }
 
-    /// The changelog entry goes to the sequence of this tree as well.
-    pub(crate) fn touches_tree(&mut self, root: AccountId) {
-        self.touched.insert(root);
+    /// What the records of this change will be about.
+    pub(crate) fn about(&mut self) -> &mut About {
+        &mut self.about
     }
 
     /// Commits what was written, together with its audit row, its changelog entries and the
@@ -288,10 +288,8 @@ impl TenantWrite {
     /// # Errors
     /// `idempotency_in_flight` if the same request is being answered elsewhere; then nothing was written.
     pub async fn commit(mut self, event: &Event, answer: Option<Answer>) -> Result<Vec<Revision>> {
-        let account = self.account().id;
         let caller = self.identity.caller;
-        let revisions =
-            record(&mut self.read.conn, &self.visit, &caller, account, &self.touched, event, answer).await?;
+        let revisions = record(&mut self.read.conn, &self.visit, &caller, &self.about, event, answer).await?;
         self.read.conn.commit().await?;
         Ok(revisions)
     }

@@ -1,0 +1,81 @@
+//! A tree to play with: what `tenantry demo` starts with.
+
+use tenantry_api as api;
+use tenantry_core::Document;
+use tenantry_core::account::{Kind, Profile};
+use tenantry_core::id::AccountId;
+use tenantry_core::key::Environment;
+use tenantry_core::tree::LimitsChange;
+
+use crate::app;
+use crate::ctx::Ctx;
+use crate::problem::{Error, Result};
+use crate::state::App;
+
+/// What there is to play with.
+#[derive(Debug, Clone)]
+pub struct Demo {
+    /// A super organization.
+    pub root: AccountId,
+    /// Its first child.
+    pub child: AccountId,
+    /// Another child, to move the first one's children to.
+    pub other_child: AccountId,
+    /// A grandchild, below the first child.
+    pub grandchild: AccountId,
+    /// A key of the super organization.
+    pub root_key: String,
+    /// A key of the first child.
+    pub child_key: String,
+}
+
+/// Plants the demo tree.
+///
+/// # Errors
+/// If the database fails.
+pub async fn plant(app: &App) -> Result<Demo> {
+    let root = app::accounts::create(&Ctx::operator(app), profile("Acme", "ops@acme.example")).await?.body.id;
+    let root = parse(&root)?;
+    let super_organization = LimitsChange { super_organization: Some(true), ..LimitsChange::default() };
+    app::accounts::limits(&Ctx::operator(app), root, super_organization).await?;
+    let mut settings = api::Object::new();
+    settings.insert("timezone".to_owned(), "America/New_York".into());
+    settings.insert("language".to_owned(), "en".into());
+    app::settings::update(&Ctx::operator(app), root, &settings, None).await?;
+
+    let child = add(app, root, "Acme New York", "new-york@acme.example").await?;
+    let other_child = add(app, root, "Acme Boston", "boston@acme.example").await?;
+    add(app, root, "Acme Chicago", "chicago@acme.example").await?;
+    let grandchild = add(app, child, "Sales", "sales@acme.example").await?;
+    add(app, child, "Support", "support@acme.example").await?;
+    add(app, other_child, "Engineering", "engineering@acme.example").await?;
+    let (root_key, child_key) = (key(app, root).await?, key(app, child).await?);
+    Ok(Demo { root, child, other_child, grandchild, root_key, child_key })
+}
+
+fn profile(name: &str, email: &str) -> Profile {
+    Profile {
+        kind: Kind::Organization,
+        name: name.to_owned(),
+        email: email.to_owned(),
+        settings: std::collections::BTreeMap::new(),
+        metadata: Document::empty(),
+    }
+}
+
+async fn add(app: &App, parent: AccountId, name: &str, email: &str) -> Result<AccountId> {
+    let child =
+        app::hierarchy::create_child(&Ctx::operator(app), parent, profile(name, email), &api::Object::new()).await?;
+    parse(&child.body.id)
+}
+
+async fn key(app: &App, account: AccountId) -> Result<String> {
+    let wanted =
+        app::keys::Wanted { name: "demo".to_owned(), environment: Environment::Live, scopes: None, expires_at: None };
+    let made = app::keys::create(&Ctx::operator(app), account, wanted).await?;
+    made.body.secret.ok_or_else(|| Error::internal("a new key has a secret"))
+}
+
+fn parse(id: &str) -> Result<AccountId> {
+    id.parse().map_err(Error::internal)
+}

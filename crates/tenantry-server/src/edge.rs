@@ -1,0 +1,128 @@
+//! What happens to every request, whatever its route: an id, a canonical path, a deadline, a
+//! log line, figures, and a body for every refusal.
+
+use std::any::Any;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderValue, Uri, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use tenantry_core::Refusal;
+use tenantry_core::id::RequestId;
+use tenantry_core::refusal::Code;
+
+use crate::ctx::{Arrival, Payload};
+use crate::problem::{Error, Refused, render};
+use crate::reply::headers;
+use crate::state::App;
+
+/// The largest body that is read.
+const LARGEST_BODY: usize = 1 << 20;
+
+/// The socket address of the client; [`crate::net`] puts it into every request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
+
+/// Wraps every request.
+pub(crate) async fn every_request(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let (now, started) = (app.clock.now(), Instant::now());
+    let id: RequestId = app.chance.id(now);
+    let peer = request.extensions().get::<Peer>().map(|Peer(address)| address.ip().to_canonical().to_string());
+    request.extensions_mut().insert(Arrival { request: id, now, ip: peer.clone() });
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
+
+    let answered = match check_target(request.uri()) {
+        Ok(()) => tokio::time::timeout(app.config.timeouts.request, next.run(request)).await,
+        Err(refusal) => Ok(Error::Refused(refusal).into_response()),
+    };
+    let response = answered.unwrap_or_else(|_| Error::from(Code::DeadlineExceeded).into_response());
+
+    let response = finish(response, id, &app.config.public_url);
+    let (status, took) = (response.status().as_u16(), started.elapsed());
+    app.metrics.answered(method.as_str(), &route, status, took);
+    let actor = header_text(&response, headers::ACTOR);
+    let subject = header_text(&response, headers::SUBJECT);
+    let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    tracing::info!(request = %id, %method, route, status, micros, peer, actor, subject, "answered");
+    response
+}
+
+fn header_text<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
+    response.headers().get(name)?.to_str().ok()
+}
+
+fn finish(mut response: Response, id: RequestId, public_url: &str) -> Response {
+    if let Some(Refused(refusal)) = response.extensions_mut().remove::<Refused>() {
+        response = render(response, refusal, id, public_url);
+    }
+    let fields = response.headers_mut();
+    if let Ok(id) = HeaderValue::try_from(id.to_string()) {
+        fields.insert(headers::REQUEST_ID, id);
+    }
+    fields.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    fields.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// Paths that would have to be repaired, and credentials in addresses, are refused.
+fn check_target(uri: &Uri) -> Result<(), Refusal> {
+    let path = uri.path().to_ascii_lowercase();
+    let odd = path.contains("//")
+        || path.contains(['\\', ';'])
+        || ["%2e", "%2f", "%5c", "%3b", "%00", "%25"].iter().any(|escape| path.contains(escape))
+        || path.split('/').any(|segment| segment == "." || segment == "..");
+    if odd {
+        return Err(Code::PathInvalid.into());
+    }
+    let query = uri.query().unwrap_or_default();
+    let named = query.split('&').filter_map(|pair| pair.split_once('=')).any(|(name, value)| {
+        let name = name.to_ascii_lowercase().replace(['-', '_'], "");
+        value.starts_with("tny_")
+            || ["apikey", "xapikey", "authtoken", "xauthtoken", "accesstoken"].contains(&name.as_str())
+    });
+    if named { Err(Code::CredentialInQuery.into()) } else { Ok(()) }
+}
+
+/// Reads the body of a request that may change something, up to the limit.
+pub(crate) async fn read_payload(request: Request, next: Next) -> Response {
+    if request.method().is_safe() {
+        return next.run(request).await;
+    }
+    let (mut parts, body) = request.into_parts();
+    let payload = match collect(body).await {
+        Ok(bytes) => Payload(bytes),
+        Err(error) => return error.into_response(),
+    };
+    parts.extensions.insert(payload);
+    next.run(Request::from_parts(parts, Body::empty())).await
+}
+
+async fn collect(body: Body) -> Result<Bytes, Error> {
+    match Limited::new(body, LARGEST_BODY).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Code::BodyTooLarge.into()),
+        Err(error) => Err(Refusal::new(Code::InvalidJson, format!("The body ended early: {error}")).into()),
+    }
+}
+
+/// The answer to a path that nothing serves.
+pub(crate) async fn unknown_route() -> Error {
+    Code::RouteUnknown.into()
+}
+
+/// The answer to a method that the route does not take.
+pub(crate) async fn unknown_method() -> Error {
+    Code::MethodNotAllowed.into()
+}
+
+/// The answer if a handler panicked: the connection and the server live on.
+#[expect(clippy::needless_pass_by_value, reason = "the signature is the layer's")]
+pub(crate) fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    Error::internal(text.unwrap_or("a panic").to_owned()).into_response()
+}

@@ -1,0 +1,59 @@
+//! API keys.
+
+use tenantry_api as api;
+use tenantry_core::Refusal;
+use tenantry_core::id::{AccountId, KeyId};
+use tenantry_core::key::{Environment, Overlap};
+use tenantry_core::refusal::Code;
+
+use super::extract::{Body, MaybeBody, Path, Query};
+use crate::app;
+use crate::ctx::Ctx;
+use crate::input;
+use crate::problem::Result;
+use crate::reply::{Created, Reply};
+
+pub(crate) async fn list(
+    ctx: Ctx,
+    Path((account,)): Path<(AccountId,)>,
+    Query(query): Query<api::PageQuery>,
+) -> Result<Reply<api::List<api::Key>>> {
+    app::keys::list(&ctx, account, input::page(&query)?).await
+}
+
+pub(crate) async fn create(
+    ctx: Ctx,
+    Path((account,)): Path<(AccountId,)>,
+    Body(new): Body<api::NewKey>,
+) -> Result<Created<api::KeyWithSecret>> {
+    let environment = new.environment.as_deref().unwrap_or(Environment::Live.as_str());
+    let expires_at = new.expires_at.map(|at| input::instant(Code::InvalidField, "expiresAt", &at)).transpose()?;
+    if expires_at.is_some_and(|end| end <= ctx.now) {
+        return Err(Refusal::field("expiresAt", "takes a time in the future").into());
+    }
+    let wanted = app::keys::Wanted {
+        name: input::name("name", &new.name)?,
+        environment: input::word("environment", environment, &["live", "test"])?,
+        scopes: new.scopes.map(|names| input::scopes(&names)).transpose()?,
+        expires_at,
+    };
+    app::keys::create(&ctx, account, wanted).await
+}
+
+pub(crate) async fn get(ctx: Ctx, Path((account, key)): Path<(AccountId, KeyId)>) -> Result<Reply<api::Key>> {
+    app::keys::get(&ctx, account, key).await
+}
+
+pub(crate) async fn rotate(
+    ctx: Ctx,
+    Path((account, key)): Path<(AccountId, KeyId)>,
+    MaybeBody(rotation): MaybeBody<api::Rotation>,
+) -> Result<Created<api::KeyWithSecret>> {
+    let overlap = rotation.overlap.as_deref().unwrap_or(Overlap::Day.as_str());
+    let overlap = input::word("overlap", overlap, &["now", "1h", "24h", "7d"])?;
+    app::keys::rotate(&ctx, account, key, overlap).await
+}
+
+pub(crate) async fn revoke(ctx: Ctx, Path((account, key)): Path<(AccountId, KeyId)>) -> Result<Reply<api::Key>> {
+    app::keys::revoke(&ctx, account, key).await
+}

@@ -1,0 +1,84 @@
+//! Figures for Prometheus. Labels are bounded: route patterns and statuses, never paths or ids.
+
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+/// The labels of a counted answer.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Answered {
+    method: String,
+    route: String,
+    status: u16,
+}
+
+/// The labels of a timed route.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Timed {
+    method: String,
+    route: String,
+}
+
+/// All figures of one server.
+pub struct Metrics {
+    registry: Registry,
+    answers: Family<Answered, Counter>,
+    seconds: Family<Timed, Histogram>,
+    connections: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("tenantry");
+        let answers = Family::<Answered, Counter>::default();
+        let seconds =
+            Family::<Timed, Histogram>::new_with_constructor(|| Histogram::new(exponential_buckets(0.000_5, 2.0, 16)));
+        let connections = Gauge::default();
+        registry.register("http_requests", "Requests answered", answers.clone());
+        registry.register(
+            "http_request_seconds",
+            "Time from the head of the request to the head of the answer",
+            seconds.clone(),
+        );
+        registry.register("http_connections", "Open connections", connections.clone());
+        Self { registry, answers, seconds, connections }
+    }
+}
+
+impl Metrics {
+    /// Counts one answer.
+    pub(crate) fn answered(&self, method: &str, route: &str, status: u16, took: Duration) {
+        let (method, route) = (method.to_owned(), route.to_owned());
+        self.answers.get_or_create(&Answered { method: method.clone(), route: route.clone(), status }).inc();
+        self.seconds.get_or_create(&Timed { method, route }).observe(took.as_secs_f64());
+    }
+
+    /// Counts a connection until the answer is dropped.
+    pub(crate) fn connected(&self) -> Connected {
+        self.connections.inc();
+        Connected(self.connections.clone())
+    }
+
+    /// The figures in the text format of Prometheus.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        // Writing into a String cannot fail.
+        let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
+        text
+    }
+}
+
+/// One open connection.
+pub(crate) struct Connected(Gauge);
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

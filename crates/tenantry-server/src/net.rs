@@ -1,0 +1,120 @@
+//! The accept loop: timeouts that fire, and an end that waits for requests in flight.
+//!
+//! `axum::serve` gives hyper no timer, so none of hyper's own timeouts would ever fire.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio_io_timeout::TimeoutStream;
+use tower::{Layer as _, ServiceExt as _};
+use tower_http::normalize_path::NormalizePathLayer;
+
+use crate::config::Timeouts;
+use crate::edge::Peer;
+use crate::metrics::Metrics;
+
+/// Streams of one HTTP/2 connection that may be open at once.
+const STREAMS: u32 = 128;
+
+/// How long to wait when no connection can be accepted (out of file descriptors, for instance).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Serves `router` until `stop` says so, then waits for what is in flight.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    timeouts: Timeouts,
+    metrics: impl Fn() -> crate::metrics::Connected + Send + 'static,
+    mut stop: watch::Receiver<bool>,
+) {
+    let graceful = GracefulShutdown::new();
+    let builder = builder(timeouts);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = told_to_stop(&mut stop) => break,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "no connection accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let connection = builder.serve_connection_with_upgrades(io(stream, timeouts), service(router.clone(), peer));
+        let connection = graceful.watch(connection.into_owned());
+        let connected = metrics();
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%peer, %error, "connection ended");
+            }
+            drop(connected);
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(timeouts.drain, graceful.shutdown()).await.is_err() {
+        tracing::warn!("connections were still busy at the end of the drain time");
+    }
+}
+
+/// Waits until the server is told to stop.
+pub(crate) async fn told_to_stop(stop: &mut watch::Receiver<bool>) {
+    // An error means that nobody is left who could tell: that is an end, too.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+fn builder(timeouts: Timeouts) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(timeouts.header);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(timeouts.header)
+        .keep_alive_timeout(timeouts.header)
+        .max_concurrent_streams(STREAMS);
+    builder
+}
+
+type Io = TokioIo<std::pin::Pin<Box<TimeoutStream<TcpStream>>>>;
+
+/// The stream gives up between two bytes, too: hyper's own timers do not cover the first bytes, by which
+/// the protocol is told, nor a client that stops reading.
+fn io(stream: TcpStream, timeouts: Timeouts) -> Io {
+    let _ = stream.set_nodelay(true);
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_read_timeout(Some(timeouts.idle));
+    stream.set_write_timeout(Some(timeouts.idle));
+    TokioIo::new(Box::pin(stream))
+}
+
+fn service(
+    router: Router,
+    peer: SocketAddr,
+) -> impl hyper::service::Service<
+    hyper::Request<Incoming>,
+    Response = axum::response::Response,
+    Error = std::convert::Infallible,
+    Future: Send + 'static,
+> + Clone {
+    let router = NormalizePathLayer::trim_trailing_slash().layer(router);
+    hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+        let mut request: Request = request.map(Body::new);
+        request.extensions_mut().insert(Peer(peer));
+        router.clone().oneshot(request)
+    })
+}
+
+/// Counts connections for `metrics` of a shared state.
+pub(crate) fn counted(app: crate::state::App) -> impl Fn() -> crate::metrics::Connected + Send + 'static {
+    move || Metrics::connected(&app.metrics)
+}

@@ -1,0 +1,137 @@
+//! The one place where errors become HTTP: RFC 9457 problem details.
+
+use std::fmt;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use tenantry_api::{FieldError, Problem};
+use tenantry_core::Refusal;
+use tenantry_core::id::RequestId;
+use tenantry_core::refusal::{Code, Kind};
+
+use crate::reply::Prepared;
+
+/// The result of every handler.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// How a request ends other than by its own answer.
+#[derive(Debug)]
+pub enum Error {
+    /// A rule stands against it.
+    Refused(Refusal),
+    /// The answer is ready: a repetition, or a dry run.
+    Ready(Box<Prepared>),
+    /// Our fault, or the database's. The source is for the log; the caller only learns the code.
+    Failed {
+        /// `internal` or one of the codes for "not now".
+        code: Code,
+        /// For the log.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl Error {
+    /// Something that must not happen.
+    pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Failed { code: Code::Internal, source: source.into() }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(refusal) => refusal.fmt(f),
+            Self::Ready(_) => f.write_str("the answer is ready"),
+            Self::Failed { code, source } => write!(f, "{code}: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<Code> for Error {
+    fn from(code: Code) -> Self {
+        Self::Refused(code.into())
+    }
+}
+
+impl From<tenantry_store::Error> for Error {
+    fn from(error: tenantry_store::Error) -> Self {
+        match error {
+            tenantry_store::Error::Refused(refusal) => Self::Refused(refusal),
+            tenantry_store::Error::Unavailable(source) => Self::Failed { code: Code::DatabaseUnavailable, source },
+            other => Self::internal(other),
+        }
+    }
+}
+
+/// The HTTP status of a family of refusals.
+#[must_use]
+pub const fn status(kind: Kind) -> StatusCode {
+    match kind {
+        Kind::Malformed => StatusCode::BAD_REQUEST,
+        Kind::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Kind::Forbidden => StatusCode::FORBIDDEN,
+        Kind::NotFound => StatusCode::NOT_FOUND,
+        Kind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        Kind::Conflict => StatusCode::CONFLICT,
+        Kind::Stale => StatusCode::PRECONDITION_FAILED,
+        Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Kind::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        Kind::Reused => StatusCode::UNPROCESSABLE_ENTITY,
+        Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+/// A refusal on its way out. [`crate::edge`] gives it its body, since only it knows the request's id.
+#[derive(Debug, Clone)]
+pub(crate) struct Refused(pub(crate) Refusal);
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let refusal = match self {
+            Self::Ready(prepared) => return prepared.into_response(),
+            Self::Refused(refusal) => refusal,
+            Self::Failed { code, source } => {
+                tracing::error!(%code, error = %source, "request failed");
+                code.into()
+            }
+        };
+        let mut response = status(refusal.code.kind()).into_response();
+        response.extensions_mut().insert(Refused(refusal));
+        response
+    }
+}
+
+/// Gives a refusal its headers and body.
+pub(crate) fn render(mut response: Response, refusal: Refusal, request: RequestId, public_url: &str) -> Response {
+    let code = refusal.code;
+    let problem = Problem {
+        kind: format!("{public_url}/docs/errors#{code}"),
+        title: code.title().to_owned(),
+        status: status(code.kind()).as_u16(),
+        detail: refusal.detail.into_owned(),
+        code: code.to_string(),
+        request_id: request.to_string(),
+        errors: refusal.fields.into_iter().map(|e| FieldError { field: e.field, message: e.message }).collect(),
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    if code.kind() == Kind::Unauthenticated {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"tenantry\""));
+    }
+    if code.kind() == Kind::Unavailable || code == Code::IdempotencyInFlight {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    headers.remove(header::CONTENT_LENGTH);
+    let body = serde_json::to_vec(&problem).unwrap_or_default();
+    let (parts, _) = response.into_parts();
+    Response::from_parts(parts, body.into())
+}

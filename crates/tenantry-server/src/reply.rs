@@ -1,0 +1,112 @@
+//! Answers: typed on their way through the use cases, prepared when they leave.
+
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use tenantry_core::event::Revision;
+use tenantry_store::record::revision_text;
+use tenantry_store::tenant::Identity;
+
+use crate::problem::{Error, Result};
+
+/// The names of our own response headers.
+pub(crate) mod headers {
+    pub(crate) const SUBJECT: &str = "x-tenantry-subject";
+    pub(crate) const ACTOR: &str = "x-tenantry-actor";
+    pub(crate) const REVISION: &str = "x-tenantry-rev";
+    pub(crate) const REQUEST_ID: &str = "x-request-id";
+    pub(crate) const REPLAYED: &str = "idempotency-replayed";
+    pub(crate) const ASSUME: &str = "x-assume-org";
+    pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
+}
+
+/// A body with the status that its type says, and what goes into the headers beside it.
+#[derive(Debug)]
+pub(crate) struct Reply<T, const STATUS: u16 = 200> {
+    pub(crate) body: T,
+    version: Option<i64>,
+    actor: Option<String>,
+    subject: Option<String>,
+    revision: Option<String>,
+}
+
+/// A 201.
+pub(crate) type Created<T> = Reply<T, 201>;
+
+impl<T, const STATUS: u16> Reply<T, STATUS> {
+    pub(crate) fn new(identity: &Identity, body: T) -> Self {
+        let caller = identity.caller;
+        let actor = caller.actor.account().map_or_else(|| caller.actor.kind().to_owned(), |id| id.to_string());
+        let subject = caller.subject.map(|id| id.to_string());
+        Self { body, version: None, actor: Some(actor), subject, revision: None }
+    }
+
+    /// Sends the version as `ETag`.
+    pub(crate) fn versioned(self, version: i64) -> Self {
+        Self { version: Some(version), ..self }
+    }
+
+    pub(crate) fn revised(self, revisions: &[Revision]) -> Self {
+        Self { revision: Some(revision_text(revisions)), ..self }
+    }
+}
+
+impl<T: Serialize, const STATUS: u16> Reply<T, STATUS> {
+    pub(crate) fn prepare(&self) -> Result<Prepared> {
+        let mut prepared = Prepared::json(STATUS, &self.body)?;
+        if let Some(version) = self.version {
+            prepared.headers.push((header::ETAG.as_str().to_owned(), etag(version)));
+        }
+        let ours =
+            [(headers::ACTOR, &self.actor), (headers::SUBJECT, &self.subject), (headers::REVISION, &self.revision)];
+        for (name, value) in ours {
+            prepared.headers.extend(value.clone().map(|value| (name.to_owned(), value)));
+        }
+        Ok(prepared)
+    }
+}
+
+impl<T: Serialize, const STATUS: u16> IntoResponse for Reply<T, STATUS> {
+    fn into_response(self) -> Response {
+        self.prepare().map_or_else(IntoResponse::into_response, IntoResponse::into_response)
+    }
+}
+
+/// The entity tag of a version.
+pub(crate) fn etag(version: i64) -> String {
+    format!("\"{version}\"")
+}
+
+/// An answer as it leaves, and as it is kept for repetitions of its request.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Prepared {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
+}
+
+impl Prepared {
+    pub(crate) fn json<T: Serialize>(status: u16, body: &T) -> Result<Self> {
+        let body = serde_json::to_string(body).map_err(Error::internal)?;
+        Ok(Self { status, headers: Vec::new(), body })
+    }
+
+    pub(crate) fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+}
+
+impl IntoResponse for Prepared {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+        let mut response = (status, json, self.body).into_response();
+        for (name, value) in self.headers {
+            if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+                response.headers_mut().insert(name, value);
+            }
+        }
+        response
+    }
+}

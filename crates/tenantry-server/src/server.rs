@@ -1,0 +1,115 @@
+//! Starting and stopping a server.
+
+use std::net::SocketAddr;
+
+use tenantry_store::Store;
+use tenantry_store::system::Deployment;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::chance::Chance;
+use crate::clock::Clock;
+use crate::config::{Config, SHORTEST_OPERATOR_TOKEN};
+use crate::problem::{Error, Result};
+use crate::seal::sha256;
+use crate::state::App;
+use crate::{net, ops, router, workers};
+
+/// Where a server listens.
+#[derive(Debug)]
+pub struct Server {
+    /// For the control plane.
+    pub control: TcpListener,
+    /// For health and figures.
+    pub ops: TcpListener,
+}
+
+/// A server that runs.
+pub struct Running {
+    /// What its requests share.
+    pub app: App,
+    /// Where the control plane listens.
+    pub control: SocketAddr,
+    /// Where health and figures are.
+    pub ops: SocketAddr,
+    /// The operator token, if this start made one: the only time that it can be shown.
+    pub new_operator_token: Option<String>,
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Binds the listeners.
+    ///
+    /// # Errors
+    /// If an address cannot be bound.
+    pub async fn bind(control: SocketAddr, ops: SocketAddr) -> std::io::Result<Self> {
+        Ok(Self { control: TcpListener::bind(control).await?, ops: TcpListener::bind(ops).await? })
+    }
+
+    /// Starts serving.
+    ///
+    /// # Errors
+    /// If the operator token is too short, or the database fails.
+    pub async fn start(self, store: Store, clock: Clock, config: Config) -> Result<Running> {
+        let (app, new_operator_token) = open(store, clock, config).await?;
+        let (stop, stopped) = watch::channel(false);
+        let timeouts = app.config.timeouts;
+        let addresses =
+            (self.control.local_addr().map_err(Error::internal)?, self.ops.local_addr().map_err(Error::internal)?);
+        let serve =
+            |listener, router| net::serve(listener, router, timeouts, net::counted(app.clone()), stopped.clone());
+        let tasks = vec![
+            tokio::spawn(serve(self.control, router::router(&app))),
+            tokio::spawn(serve(self.ops, ops::router(&app))),
+            tokio::spawn(workers::run(app.clone(), stopped.clone())),
+        ];
+        Ok(Running { app, control: addresses.0, ops: addresses.1, new_operator_token, stop, tasks })
+    }
+}
+
+/// Reads or makes what belongs to the deployment. Answers the operator token if it was made here.
+async fn open(store: Store, clock: Clock, config: Config) -> Result<(App, Option<String>)> {
+    let chance = Chance::default();
+    let given = match &config.operator_token {
+        Some(token) if token.chars().count() < SHORTEST_OPERATOR_TOKEN => {
+            return Err(Error::internal(format!(
+                "the operator token has fewer than {SHORTEST_OPERATOR_TOKEN} characters"
+            )));
+        }
+        Some(token) => Some(sha256(token.as_bytes())),
+        None => None,
+    };
+    let fresh = format!("tny_operator_{}", hex(&chance.bytes::<24>()?));
+    let deployment =
+        Deployment { operator_hash: given.is_none().then(|| sha256(fresh.as_bytes())), cursor_secret: chance.bytes()? };
+    let (deployment, made) = store.deployment(&deployment, clock.now()).await?;
+    let hash = given.or(deployment.operator_hash).ok_or_else(|| Error::internal("no operator token"))?;
+    let new_token = (given.is_none() && made).then_some(fresh);
+    Ok((App::new(store, clock, config, hash, deployment.cursor_secret), new_token))
+}
+
+/// Lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Running {
+    /// Purges closed accounts whose retention period is over, as the worker does every hour.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn purge(&self) -> Result<()> {
+        Ok(workers::purge_closed(&self.app).await?)
+    }
+
+    /// Stops accepting, waits for what is in flight, writes down what is left, and closes the database.
+    pub async fn stop(self) {
+        let _ = self.stop.send(true);
+        for task in self.tasks {
+            let _ = task.await;
+        }
+        self.app.store.close().await;
+    }
+}

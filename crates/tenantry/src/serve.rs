@@ -1,0 +1,58 @@
+//! `tenantry serve`: runs until it is told to stop.
+
+use std::process::ExitCode;
+
+use tenantry_server::clock::Clock;
+use tenantry_server::{Running, Server};
+use tenantry_store::Store;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::Failure;
+use crate::config::{LogFormat, ServeOptions};
+
+pub(crate) async fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
+    log(options.log_format, &options.log)?;
+    options.database.make_directory()?;
+    let server = Server::bind(options.listen, options.ops_listen).await?;
+    let address = server.control.local_addr()?;
+    let public_url = options.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+    let store = Store::migrate(&options.database.location(), options.database.default_limits()).await?;
+    let running = server.start(store, Clock::System, options.server_config(public_url)).await?;
+    announce(&running);
+    stopped(running).await
+}
+
+#[expect(clippy::print_stdout, reason = "the token is for the person at the console, not for the log")]
+fn announce(running: &Running) {
+    if let Some(token) = &running.new_operator_token {
+        println!("Operator token, shown this once:\n\n    {token}\n");
+    }
+    tracing::info!(control = %running.control, ops = %running.ops, "serving");
+}
+
+/// Waits for SIGTERM or SIGINT, then stops; a second signal ends the process at once.
+pub(crate) async fn stopped(running: Running) -> Result<ExitCode, Failure> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => (),
+        _ = interrupt.recv() => (),
+    }
+    tracing::info!("stopping");
+    tokio::select! {
+        () = running.stop() => Ok(ExitCode::SUCCESS),
+        _ = terminate.recv() => Ok(ExitCode::FAILURE),
+        _ = interrupt.recv() => Ok(ExitCode::FAILURE),
+    }
+}
+
+/// Sends log lines to standard error.
+pub(crate) fn log(format: LogFormat, filter: &str) -> Result<(), Failure> {
+    let filter: EnvFilter = filter.parse()?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => lines.init(),
+        LogFormat::Json => lines.json().flatten_event(true).init(),
+    }
+    Ok(())
+}
