@@ -27,6 +27,10 @@ const LARGEST_BODY: usize = 1 << 20;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
 
+/// The target as it was asked for, before a trailing slash is taken off; from [`crate::net`], too.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked(pub(crate) Uri);
+
 /// Wraps every request.
 pub(crate) async fn every_request(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let (now, started) = (app.clock.now(), Instant::now());
@@ -36,7 +40,9 @@ pub(crate) async fn every_request(State(app): State<App>, mut request: Request, 
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
 
-    let answered = match check_target(request.uri()) {
+    let asked = request.extensions().get::<Asked>().map_or_else(|| request.uri().clone(), |Asked(uri)| uri.clone());
+
+    let answered = match check_target(&asked) {
         Ok(()) => tokio::time::timeout(app.config.timeouts.request, next.run(request)).await,
         Err(refusal) => Ok(Error::Refused(refusal).into_response()),
     };

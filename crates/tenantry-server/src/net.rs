@@ -19,7 +19,7 @@ use tower::{Layer as _, ServiceExt as _};
 use tower_http::normalize_path::NormalizePathLayer;
 
 use crate::config::Timeouts;
-use crate::edge::Peer;
+use crate::edge::{Asked, Peer};
 use crate::metrics::Metrics;
 
 /// Streams of one HTTP/2 connection that may be open at once.
@@ -109,6 +109,8 @@ fn service(
     let router = NormalizePathLayer::trim_trailing_slash().layer(router);
     hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
         let mut request: Request = request.map(Body::new);
+        let asked = Asked(request.uri().clone());
+        request.extensions_mut().insert(asked);
         request.extensions_mut().insert(Peer(peer));
         router.clone().oneshot(request)
     })

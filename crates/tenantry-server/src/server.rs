@@ -104,6 +104,14 @@ impl Running {
         Ok(workers::purge_closed(&self.app).await?)
     }
 
+    /// Writes down when keys were used, as the worker does every few seconds.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn flush(&self) -> Result<()> {
+        Ok(workers::write_uses(&self.app).await?)
+    }
+
     /// Stops accepting, waits for what is in flight, writes down what is left, and closes the database.
     pub async fn stop(self) {
         let _ = self.stop.send(true);

@@ -33,7 +33,7 @@ pub(crate) async fn run(app: App, mut stop: watch::Receiver<bool>) {
     }
 }
 
-async fn write_uses(app: &App) -> tenantry_store::Result<()> {
+pub(crate) async fn write_uses(app: &App) -> tenantry_store::Result<()> {
     let uses = app.take_uses();
     if uses.is_empty() { Ok(()) } else { app.store.keys_used(&uses).await }
 }

@@ -1,0 +1,18 @@
+//! The control plane over real HTTP, on both engines.
+
+mod accounts;
+mod assume;
+mod audit;
+mod contract;
+mod documents;
+mod every_route;
+mod idempotency;
+mod keys;
+mod network;
+mod resources;
+mod settings;
+mod subtree;
+mod support;
+mod torture;
+mod tree_model;
+mod wire;

@@ -1,0 +1,251 @@
+//! A server of one's own, and typed callers that talk to it over HTTP.
+
+use std::net::SocketAddr;
+
+use reqwest::Method;
+use reqwest::header::HeaderMap;
+use serde_json::{Value, json};
+use tenantry_core::Timestamp;
+use tenantry_server::clock::Clock;
+use tenantry_server::{Config, Running, Server};
+use tenantry_store::{Limits, Location, Store};
+use tenantry_testkit::Database;
+
+pub(crate) const OPERATOR: &str = "operator-token-of-the-tests-0123456789";
+
+/// An id that is well-formed and names nothing.
+pub(crate) const NOBODY: &str = "acc_7zzzzzzzzzzzzzzzzzzzzzzzzz";
+
+/// 2026-01-31T12:00:00Z.
+const START: Timestamp = Timestamp(1_769_860_800_000_000);
+
+/// A running server.
+pub(crate) struct Api {
+    pub(crate) running: Running,
+    pub(crate) clock: Clock,
+    /// Kept for as long as the server runs.
+    _database: Database,
+    pub(crate) base: String,
+    http: reqwest::Client,
+}
+
+impl Api {
+    /// Runs `test` against a server of its own; afterwards the invariants must hold.
+    pub(crate) async fn run(database: Database, test: impl AsyncFnOnce(&Self)) {
+        Self::run_with(database, Limits::DEFAULT, Config::default(), test).await;
+    }
+
+    pub(crate) async fn run_with(database: Database, limits: Limits, config: Config, test: impl AsyncFnOnce(&Self)) {
+        let api = Self::start(database, limits, config).await;
+        test(&api).await;
+        let report = api.running.app.store.fsck().await.expect("fsck");
+        assert_eq!(report.findings, [], "the invariants must hold at the end of every test");
+        api.running.stop().await;
+    }
+
+    async fn start(database: Database, limits: Limits, config: Config) -> Self {
+        let any: SocketAddr = ([127, 0, 0, 1], 0).into();
+        let store = Store::migrate(&Location::from(database.url.as_str()), limits).await.expect("migrate");
+        let server = Server::bind(any, any).await.expect("bind");
+        let clock = Clock::manual(START);
+        let config = Config { operator_token: Some(OPERATOR.to_owned()), ..config };
+        let running = server.start(store, clock.clone(), config).await.expect("start");
+        let base = format!("http://{}", running.control);
+        Self { running, clock, _database: database, base, http: reqwest::Client::new() }
+    }
+
+    pub(crate) fn operator(&self) -> Caller<'_> {
+        self.caller(Some(OPERATOR))
+    }
+
+    pub(crate) fn anonymous(&self) -> Caller<'_> {
+        self.caller(None)
+    }
+
+    pub(crate) fn key(&self, secret: &str) -> Caller<'_> {
+        self.caller(Some(secret))
+    }
+
+    fn caller(&self, credential: Option<&str>) -> Caller<'_> {
+        Caller { api: self, credential: credential.map(str::to_owned), assume: None }
+    }
+
+    /// A root, by its id.
+    pub(crate) async fn root(&self, name: &str) -> String {
+        let body = json!({"name": name, "email": "root@example.com"});
+        self.operator().post("/v1/accounts", body).await.created().id()
+    }
+
+    /// A child, by its id.
+    pub(crate) async fn child(&self, parent: &str, name: &str) -> String {
+        let body = json!({"name": name, "email": "child@example.com"});
+        self.operator().post(&format!("/v1/accounts/{parent}/children"), body).await.created().id()
+    }
+
+    /// A line of accounts from a root down, by their ids.
+    pub(crate) async fn line<const N: usize>(&self, name: &str) -> [String; N] {
+        let mut ids: Vec<String> = vec![self.root(name).await];
+        for level in 1..N {
+            ids.push(self.child(&ids[level - 1], &format!("{name} {}", level + 1)).await);
+        }
+        ids.try_into().expect("N ids")
+    }
+
+    /// A key of an account with all of its rights.
+    pub(crate) async fn key_of(&self, account: &str) -> Caller<'_> {
+        let secret = self.new_key(account, json!({"name": "test"})).await.text("secret");
+        self.key(&secret)
+    }
+
+    pub(crate) async fn new_key(&self, account: &str, body: Value) -> Answer {
+        self.operator().post(&format!("/v1/accounts/{account}/keys"), body).await.created()
+    }
+
+    /// What `GET /v1/accounts/{id}` says, as the operator sees it.
+    pub(crate) async fn account(&self, id: &str) -> Value {
+        self.operator().get(&format!("/v1/accounts/{id}")).await.ok().body
+    }
+}
+
+/// Somebody with a credential, or without.
+#[derive(Clone)]
+pub(crate) struct Caller<'a> {
+    api: &'a Api,
+    pub(crate) credential: Option<String>,
+    assume: Option<String>,
+}
+
+impl Caller<'_> {
+    /// The same caller acting on behalf of another account.
+    pub(crate) fn assuming(&self, account: &str) -> Self {
+        Self { assume: Some(account.to_owned()), ..self.clone() }
+    }
+
+    pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        let mut request = self.api.http.request(method, format!("{}{path}", self.api.base));
+        if let Some(credential) = &self.credential {
+            request = request.header("x-api-key", credential);
+        }
+        if let Some(account) = &self.assume {
+            request = request.header("x-assume-org", account);
+        }
+        request
+    }
+
+    pub(crate) async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        let request = self.request(method, path);
+        Answer::of(match body {
+            Some(body) => request.json(&body),
+            None => request,
+        })
+        .await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, None).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::POST, path, Some(body)).await
+    }
+
+    pub(crate) async fn patch(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::PATCH, path, Some(body)).await
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::PUT, path, Some(body)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.send(Method::DELETE, path, None).await
+    }
+
+    /// A POST without a body.
+    pub(crate) async fn act(&self, path: &str) -> Answer {
+        self.send(Method::POST, path, None).await
+    }
+
+    /// Moves `account` below `parent`.
+    pub(crate) async fn move_below(&self, account: &str, parent: &str) -> Answer {
+        self.patch(&format!("/v1/accounts/{account}/parent"), json!({"parentId": parent})).await
+    }
+}
+
+/// What came back.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    pub(crate) async fn of(request: reqwest::RequestBuilder) -> Self {
+        let response = request.send().await.expect("an answer");
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let text = response.text().await.expect("a body");
+        let body: Value =
+            serde_json::from_str(&text).unwrap_or_else(|_| panic!("{status} with a body that is not JSON: {text:?}"));
+        if status >= 400 {
+            assert_eq!(headers["content-type"], "application/problem+json");
+            assert_eq!(body["status"], status);
+            assert_eq!(body["requestId"].as_str(), headers["x-request-id"].to_str().ok());
+        }
+        Self { status, headers, body }
+    }
+
+    #[track_caller]
+    pub(crate) fn is(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{:#}", self.body);
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn ok(self) -> Self {
+        self.is(200)
+    }
+
+    #[track_caller]
+    pub(crate) fn created(self) -> Self {
+        self.is(201)
+    }
+
+    /// Asserts that the request was refused with this status and code.
+    #[track_caller]
+    pub(crate) fn refused(self, status: u16, code: &str) -> Self {
+        assert_eq!((self.status, self.body["code"].as_str()), (status, Some(code)), "{:#}", self.body);
+        self
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map(|value| value.to_str().expect("text")).unwrap_or_default()
+    }
+
+    #[track_caller]
+    pub(crate) fn text(&self, field: &str) -> String {
+        self.body[field].as_str().unwrap_or_else(|| panic!("no text {field} in {:#}", self.body)).to_owned()
+    }
+
+    #[track_caller]
+    pub(crate) fn id(&self) -> String {
+        self.text("id")
+    }
+
+    /// The names of the rows of a list.
+    #[track_caller]
+    pub(crate) fn names(&self) -> Vec<&str> {
+        let rows = self.body["data"].as_array().unwrap_or_else(|| panic!("no list: {:#}", self.body));
+        rows.iter().map(|row| row["name"].as_str().expect("a name")).collect()
+    }
+
+    /// The fields of the body, in the order of the wire.
+    pub(crate) fn fields(&self) -> Vec<&str> {
+        fields(&self.body)
+    }
+}
+
+/// The names of the fields of an object, sorted.
+pub(crate) fn fields(object: &Value) -> Vec<&str> {
+    object.as_object().expect("an object").keys().map(String::as_str).collect()
+}

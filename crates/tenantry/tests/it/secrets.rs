@@ -1,0 +1,175 @@
+//! No secret ever stands in the logs, whatever level they are at, nor in the files of the database.
+
+use std::path::Path;
+
+use reqwest::{Client, Method, RequestBuilder};
+use serde_json::{Value, json};
+use tenantry_testkit::{Database, both_engines};
+
+use crate::server::{Api, OPERATOR, Server, Write, data_directory, finish, read, serve, tenantry};
+
+/// A name that must stand in the database: a search that does not find it finds nothing.
+const CANARY: &str = "canary-of-the-keys";
+
+both_engines! {
+    async fn no_secret_is_logged_or_stored(database) {
+        let mut command = serve(&database);
+        command.env("TENANTRY_LOG", "trace").env("TENANTRY_OPERATOR_TOKEN", OPERATOR);
+        let mut server = Server::spawn(command).await;
+        let one = server.api.clone();
+        let two = Api { http: Client::builder().http2_prior_knowledge().build().unwrap(), ..one.clone() };
+
+        let mut secrets = vec![OPERATOR.to_owned()];
+        for api in [one, two] {
+            secrets.extend(keys_of_a_new_account(&api).await);
+        }
+        let traces = traces(&secrets);
+        check_files(&database, &traces);
+        let ended = server.stop().await;
+        check_files(&database, &traces);
+
+        for (trace, secret) in &traces {
+            let place = ended.stderr.lines().find(|line| line.contains(trace.as_str()));
+            assert_eq!(place, None, "{secret} stands in the log");
+            assert!(!ended.stdout.contains(trace), "{secret} was printed");
+        }
+        for level in ["TRACE", "DEBUG", "INFO"] {
+            assert!(ended.stderr.contains(&format!("\"level\":\"{level}\"")), "nothing was logged at {level}");
+        }
+        ended.succeeded();
+    }
+}
+
+/// Makes keys in all ways there are, and uses and misuses them in all ways there are; answers their secrets.
+async fn keys_of_a_new_account(api: &Api) -> Vec<String> {
+    let account = api.plant("Acme").await;
+    let keys = format!("/v1/accounts/{account}/keys");
+    let make = |credential: &str, once: Option<&str>| Write {
+        credential: credential.to_owned(),
+        once: once.map(str::to_owned),
+        ..Write::post(&keys, json!({"name": CANARY}))
+    };
+    let first = api.send(&make(OPERATOR, None)).await.unwrap().expect_status(201).field("secret");
+
+    // Answers to requests with an idempotency key are kept.
+    let once = make(&first, Some("once"));
+    let made = api.send(&once).await.unwrap().expect_status(201);
+    let second = made.field("secret");
+    let again = api.send(&once).await.unwrap().expect_status(201);
+    assert!(again.replayed && again.text == made.text);
+
+    let rotate = Write::post(format!("{keys}/{}/rotate", made.field("id")), json!({"overlap": "now"})).once("rotate");
+    let third = api.send(&rotate).await.unwrap().expect_status(201).field("secret");
+    api.get("/org", &second).await.expect_status(401);
+
+    for secret in [first.as_str(), third.as_str(), OPERATOR] {
+        use_well(api, &account, secret).await;
+        use_badly(api, &account, secret, &first).await;
+    }
+    let suspend = Write::post(format!("/v1/accounts/{account}/suspend"), json!({}));
+    api.send(&suspend).await.unwrap().expect_status(200);
+    api.get("/org", &third).await.expect_status(403);
+    vec![first, second, third]
+}
+
+/// Presents a credential in each of the headers for it.
+async fn use_well(api: &Api, account: &str, secret: &str) {
+    let address = format!("{}/v1/accounts/{account}", api.url);
+    let get = || api.http.get(&address);
+    for request in [get().header("x-api-key", secret), get().header("x-auth-token", secret), get().bearer_auth(secret)]
+    {
+        read(request).await.unwrap().expect_status(200);
+    }
+    let rename = api.http.patch(&address).header("x-api-key", secret).header("idempotency-key", "rename");
+    read(json_body(rename, &json!({"name": "Renamed"}))).await.unwrap().expect_status(200);
+}
+
+/// Puts a credential where none belongs.
+async fn use_badly(api: &Api, account: &str, secret: &str, other: &str) {
+    let at = |path: &str| format!("{}{path}", api.url);
+    let get = |path: &str| api.http.get(at(path)).header("x-api-key", secret);
+    let post = |path: &str| api.http.post(at(path)).header("x-api-key", secret);
+    let keys = format!("/v1/accounts/{account}/keys");
+    let refused = [
+        api.http.get(at(&format!("/v1/org?api_key={secret}"))),
+        api.http.get(at(&format!("/v1/org?colour={secret}"))),
+        api.http.get(at("/v1/org")).header("x-api-key", format!("{secret}x")),
+        api.http.get(at("/v1/org")).header("x-api-key", format!("{other}x")).bearer_auth(secret),
+        api.http.get(at("/v1/org")).header("authorization", format!("Basic {secret}")),
+        get("/v1/org").header("x-assume-org", secret),
+        get(&format!("/{secret}")),
+        get(&format!("/v1/accounts/{secret}")),
+        get(&format!("/v1/accounts/{account}/keys/{secret}")),
+        get(&format!("/v1/accounts?status={secret}")),
+        api.http.request(Method::PATCH, at(&format!("/v1/org/{secret}"))).header("x-api-key", secret),
+        post(&keys).header("content-type", "application/json").body(format!("{{\"name\": {secret}}}")),
+        post(&keys).header("content-type", "application/json").body(format!("{{\"{secret}\": 1}}")),
+        post(&keys).header("content-type", secret).body("{}"),
+        json_body(post(&keys), &json!({"name": format!("{secret}\u{0}")})),
+        json_body(post(&keys), &json!({"name": "n", "environment": secret})),
+        json_body(post(&keys), &json!({"name": "n", "scopes": [secret]})),
+        json_body(post(&keys).header("if-match", secret).header("idempotency-key", secret), &json!({"name": ""})),
+        json_body(post(&format!("{keys}?dryRun={secret}")), &json!({"name": "n"})),
+    ];
+    for request in refused {
+        let shown = format!("{request:?}");
+        let answer = read(request).await.unwrap();
+        assert!((400..500).contains(&answer.status), "{shown}: {answer:?}");
+    }
+    let dry = read(json_body(post(&format!("{keys}?dryRun=true")), &json!({"name": "n"}))).await.unwrap();
+    assert_eq!(dry.expect_status(200).json()["result"]["secret"], Value::Null);
+}
+
+fn json_body(request: RequestBuilder, body: &Value) -> RequestBuilder {
+    request.header("content-type", "application/json").body(body.to_string())
+}
+
+/// What must not be found anywhere, beside the secret that it would give away. Of a key that is all but the
+/// ends, which are shown so that people can tell keys apart.
+fn traces(secrets: &[String]) -> Vec<(String, &str)> {
+    let trace = |secret: &str| match secret.rsplit_once('_') {
+        Some((key, _)) => key.strip_prefix("tny_live_").unwrap()[..24].to_owned(),
+        None => secret.to_owned(),
+    };
+    secrets.iter().map(|secret| (trace(secret), secret.as_str())).collect()
+}
+
+/// Searches the files of an embedded database, its write-ahead log included.
+fn check_files(database: &Database, traces: &[(String, &str)]) {
+    if database.is_postgres() {
+        return;
+    }
+    let files: Vec<_> = std::fs::read_dir(data_directory(database)).unwrap().map(|file| file.unwrap().path()).collect();
+    let contents: Vec<_> = files.iter().map(|path| std::fs::read(path).unwrap()).collect();
+    let found = |text: &str| {
+        let holds = |bytes: &Vec<u8>| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+        files.iter().zip(&contents).find(|(_, bytes)| holds(bytes)).map(|(path, _)| path.as_path())
+    };
+    assert!(found(CANARY).is_some(), "the names of the keys are not found in {files:?}");
+    for (trace, secret) in traces {
+        assert_eq!(found(trace), None::<&Path>, "{secret} is stored");
+    }
+}
+
+#[tokio::test]
+async fn the_password_of_the_database_is_not_shown() {
+    let password = "the-password-of-the-database";
+    for address in [
+        format!("postgres://tenantry:{password}@127.0.0.1:1/tenantry"),
+        format!("postgres://tenantry:{password}@127.0.0.1:port/tenantry"),
+        format!("postgres://tenantry:{password}@127.0.0.1:1/tenantry?sslmode=perhaps"),
+        format!("postgres://tenantry:{password}@127.0.0.1:1/tenantry?colour=red"),
+    ] {
+        for tool in ["serve", "migrate", "fsck"] {
+            let mut command = tenantry(&[tool, "--database-url", &address]);
+            command.env("TENANTRY_LOG", "trace").env("TENANTRY_LISTEN", "127.0.0.1:0");
+            command.env("TENANTRY_OPS_LISTEN", "127.0.0.1:0");
+            let refusal = finish(command).await.refused();
+            assert!(!refusal.contains(password), "{refusal}");
+        }
+    }
+    let mut command = tenantry(&["serve", "--help"]);
+    command.env("TENANTRY_OPERATOR_TOKEN", OPERATOR).env("TENANTRY_DATABASE_URL", password);
+    let help = finish(command).await.succeeded();
+    assert!(!help.contains(OPERATOR) && !help.contains(password), "{help}");
+}
