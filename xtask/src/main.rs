@@ -10,6 +10,8 @@ mod postgres;
 mod process;
 mod steps;
 mod suite;
+#[cfg(test)]
+mod tidy;
 
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;

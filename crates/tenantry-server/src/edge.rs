@@ -50,7 +50,7 @@ pub(crate) async fn every_request(State(app): State<App>, mut request: Request, 
 
     let response = finish(response, id, &app.config.public_url);
     let (status, took) = (response.status().as_u16(), started.elapsed());
-    app.metrics.answered(method.as_str(), &route, status, took);
+    app.metrics.answered(&method, &route, status, took);
     let actor = header_text(&response, headers::ACTOR);
     let subject = header_text(&response, headers::SUBJECT);
     let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::http::Method;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -52,8 +53,8 @@ impl Default for Metrics {
 
 impl Metrics {
     /// Counts one answer.
-    pub(crate) fn answered(&self, method: &str, route: &str, status: u16, took: Duration) {
-        let (method, route) = (method.to_owned(), route.to_owned());
+    pub(crate) fn answered(&self, method: &Method, route: &str, status: u16, took: Duration) {
+        let (method, route) = (method_label(method).to_owned(), route.to_owned());
         self.answers.get_or_create(&Answered { method: method.clone(), route: route.clone(), status }).inc();
         self.seconds.get_or_create(&Timed { method, route }).observe(took.as_secs_f64());
     }
@@ -72,6 +73,12 @@ impl Metrics {
         let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
         text
     }
+}
+
+/// Clients can make up methods; labels must not follow them.
+fn method_label(method: &Method) -> &'static str {
+    const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
 }
 
 /// One open connection.

@@ -43,9 +43,9 @@ impl Server {
     /// Binds the listeners.
     ///
     /// # Errors
-    /// If an address cannot be bound.
+    /// If an address cannot be bound; says which.
     pub async fn bind(control: SocketAddr, ops: SocketAddr) -> std::io::Result<Self> {
-        Ok(Self { control: TcpListener::bind(control).await?, ops: TcpListener::bind(ops).await? })
+        Ok(Self { control: listener(control).await?, ops: listener(ops).await? })
     }
 
     /// Starts serving.
@@ -67,6 +67,11 @@ impl Server {
         ];
         Ok(Running { app, control: addresses.0, ops: addresses.1, new_operator_token, stop, tasks })
     }
+}
+
+async fn listener(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let named = |error: std::io::Error| std::io::Error::new(error.kind(), format!("{address}: {error}"));
+    TcpListener::bind(address).await.map_err(named)
 }
 
 /// Reads or makes what belongs to the deployment. Answers the operator token if it was made here.

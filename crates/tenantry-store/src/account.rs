@@ -44,8 +44,8 @@ macro_rules! with_lines {
             crate::account::account_columns!(),
             ", t.max_depth, t.max_children, t.super_organization, ",
             crate::account::device_count!(),
-            ", (SELECT COUNT(*) FROM page WHERE page.id = a.id) AS listed \
-             FROM line JOIN account a ON a.id = line.id JOIN tree t ON t.root_id = a.root_id"
+            ", page.id AS listed \
+             FROM line JOIN account a ON a.id = line.id JOIN tree t ON t.root_id = a.root_id LEFT JOIN page ON page.id = a.id"
         )
     };
 }
@@ -130,7 +130,7 @@ pub(crate) fn lined(rows: &[Row]) -> Result<Vec<Lined>> {
     let mut listed = Vec::new();
     for row in rows {
         let account = account(row)?;
-        if row.int("listed")? > 0 {
+        if row.optional_id::<AccountId>("listed")?.is_some() {
             listed.push((account.depth, account.id, limits(row)?, row.int("device_count")?));
         }
         accounts.insert(account.id, account);

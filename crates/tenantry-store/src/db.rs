@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
-use sqlx::{PgPool, Postgres, Row as _, Sqlite, SqlitePool, Transaction};
+use sqlx::{Connection as _, PgPool, Postgres, Row as _, Sqlite, SqlitePool, Transaction};
 use tenantry_core::id::{AccountId, AuditId, Id, KeyId, RequestId, ResourceId, ShareId};
 use tenantry_core::refusal::Code;
 use tenantry_core::{Document, Timestamp};
@@ -50,7 +50,18 @@ pub(crate) enum Db {
 }
 
 impl Db {
+    /// Opens a database; an SQLite file must exist already.
     pub(crate) async fn open(location: &Location) -> Result<Self> {
+        match location {
+            Location::File(path) if !path.exists() => {
+                Err(Error::Schema(format!("{} does not exist: run `tenantry migrate`", path.display())))
+            }
+            location => Self::create(location).await,
+        }
+    }
+
+    /// Opens a database; makes an SQLite file that is missing.
+    pub(crate) async fn create(location: &Location) -> Result<Self> {
         match location {
             Location::File(path) => Self::open_sqlite(path).await,
             Location::Server(url) => Self::open_postgres(url).await,
@@ -58,9 +69,9 @@ impl Db {
     }
 
     async fn open_sqlite(path: &std::path::Path) -> Result<Self> {
+        make_private_file(path).map_err(|error| Error::Unavailable(format!("{}: {error}", path.display()).into()))?;
         let options = SqliteConnectOptions::new()
             .filename(path)
-            .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
@@ -80,7 +91,7 @@ impl Db {
         let readers = SqlitePoolOptions::new()
             .max_connections(SQLITE_READERS)
             .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_with(options.create_if_missing(false).pragma("query_only", "ON"))
+            .connect_with(options.pragma("query_only", "ON"))
             .await
             .map_err(database)?;
         Ok(Self::Sqlite { writer, readers })
@@ -92,6 +103,9 @@ impl Db {
             .application_name("tenantry")
             .options([("statement_timeout", "30s"), ("idle_in_transaction_session_timeout", "60s")])
             .statement_cache_capacity(256);
+        // A pool tries again and again and then says that it waited: one connection says at once what is wrong.
+        let first = sqlx::PgConnection::connect_with(&options).await.map_err(database)?;
+        first.close().await.map_err(database)?;
         let pool = PgPoolOptions::new()
             .max_connections(POSTGRES_CONNECTIONS)
             .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -135,6 +149,13 @@ impl Db {
             Self::Postgres(pool) => pool.close().await,
         }
     }
+}
+
+/// Makes the file of the database, if it is missing, for nobody else to read. SQLite gives the files beside it the same mode.
+fn make_private_file(path: &std::path::Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.append(true).create(true).open(path).map(drop)
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the seam")]

@@ -65,7 +65,7 @@ impl Store {
     /// # Errors
     /// As [`Store::open`].
     pub async fn migrate(location: &Location, default_limits: Limits) -> Result<Self> {
-        let db = db::Db::open(location).await?;
+        let db = db::Db::create(location).await?;
         schema::migrate(&db).await?;
         Ok(Self { db, default_limits })
     }

@@ -43,7 +43,7 @@ pub(crate) struct DatabaseOptions {
     #[arg(long, env = "TENANTRY_DATA_DIR", default_value = "./tenantry-data", value_name = "DIR")]
     pub(crate) data_dir: PathBuf,
     /// A `postgres://` address, instead of the embedded database.
-    #[arg(long, env = "TENANTRY_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    #[arg(long, env = "TENANTRY_DATABASE_URL", value_name = "URL", hide_env_values = true, hide_default_value = true)]
     pub(crate) database_url: Option<String>,
     /// The deepest level of a new tree; the operator can change it tree by tree.
     #[arg(long, env = "TENANTRY_DEFAULT_MAX_DEPTH", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=16), value_name = "N")]
@@ -64,7 +64,13 @@ pub(crate) struct ServeOptions {
     #[command(flatten)]
     pub(crate) database: DatabaseOptions,
     /// The operator token, 32 characters or more. Without one, the first start makes one and prints it once.
-    #[arg(long, env = "TENANTRY_OPERATOR_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    #[arg(
+        long,
+        env = "TENANTRY_OPERATOR_TOKEN",
+        value_name = "TOKEN",
+        hide_env_values = true,
+        hide_default_value = true
+    )]
     pub(crate) operator_token: Option<String>,
     /// The address under which people reach the control plane; the listening address unless given.
     #[arg(long, env = "TENANTRY_PUBLIC_URL", value_name = "URL")]
@@ -174,13 +180,20 @@ impl ServeOptions {
 pub(crate) fn command() -> Result<clap::Command, Failure> {
     let mut command = Cli::command();
     let Some((path, text)) = read_file()? else { return Ok(command) };
-    let table: toml::Table = text.parse().map_err(|error| format!("{path}: {error}"))?;
+    let table: toml::Table = text.parse().map_err(|error| mistake(&path, &text, &error))?;
     for (key, value) in table {
         let text = plain(&value).ok_or_else(|| format!("{path}: `{key}` takes a text, a number or a list of them"))?;
         let id = key.replace('-', "_");
         command = set_default(command, &id, &text).ok_or_else(|| format!("{path}: there is no setting `{key}`"))?;
     }
     Ok(command)
+}
+
+/// Where the file is wrong, without the line itself: it may hold a secret.
+fn mistake(path: &str, text: &str, error: &toml::de::Error) -> String {
+    let start = error.span().map_or(0, |span| span.start);
+    let line = text.get(..start).map_or(1, |before| before.matches('\n').count() + 1);
+    format!("{path}, line {line}: {}", error.message())
 }
 
 fn plain(value: &toml::Value) -> Option<String> {

@@ -26,7 +26,7 @@ struct World {
 fn sample(route: &Route, world: &World) -> Option<Value> {
     Some(match route.id.as_str() {
         "accounts.create" | "hierarchy.create_child" => json!({"name": "New", "email": "new@example.com"}),
-        "accounts.update" => json!({"name": "Renamed"}),
+        "accounts.update" | "resources.update" => json!({"name": "Renamed"}),
         "accounts.limits" => json!({"maxDepth": 4}),
         "hierarchy.set_parent" => json!({"parentId": world.other_parent}),
         "settings.update" => json!({"timezone": "UTC"}),
@@ -34,7 +34,6 @@ fn sample(route: &Route, world: &World) -> Option<Value> {
         "keys.create" => json!({"name": "new"}),
         "keys.rotate" => json!({"overlap": "now"}),
         "resources.create" => json!({"kind": "device", "name": "New"}),
-        "resources.update" => json!({"name": "Renamed"}),
         "resources.share" => json!({"to": "descendants"}),
         "accounts.suspend"
         | "accounts.activate"

@@ -1,5 +1,13 @@
 //! The control plane over real HTTP, on both engines.
 
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests fail by panicking, and print their figures"
+)]
+
 mod accounts;
 mod assume;
 mod audit;

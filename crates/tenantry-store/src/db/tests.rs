@@ -11,7 +11,7 @@ const TABLE: &str = "CREATE TABLE thing (\
 
 /// The schema of the store, and a table to play with.
 async fn open(database: &Database) -> Db {
-    let db = Db::open(&Location::from(database.url.as_str())).await.expect("open");
+    let db = Db::create(&Location::from(database.url.as_str())).await.expect("open");
     crate::schema::migrate(&db).await.expect("migrate");
     let mut conn = db.begin_write().await.expect("begin");
     conn.execute(TABLE, vec![]).await.expect("create");
@@ -183,7 +183,7 @@ both_engines! {
 async fn both_engines_have_the_same_columns() {
     let (sqlite, postgres) = (Database::sqlite(), Database::postgres().await);
     let columns = async |database: &Database, sql: &'static str| {
-        let db = Db::open(&Location::from(database.url.as_str())).await.expect("open");
+        let db = Db::create(&Location::from(database.url.as_str())).await.expect("open");
         crate::schema::migrate(&db).await.expect("migrate");
         let mut conn = db.begin_read().await.expect("begin");
         let rows = conn.all(sql, vec![]).await.expect("columns");

@@ -211,7 +211,7 @@ async fn a_file_with_a_mistake_is_refused_by_name() {
         ("listne = \"127.0.0.1:0\"", "there is no setting `listne`"),
         ("json = \"true\"", "there is no setting `json`"),
         ("[listen]\nport = 1", "`listen` takes a text"),
-        ("listen = 127.0.0.1", "configuration.toml: "),
+        ("listen = 127.0.0.1", "configuration.toml, line 1: "),
         ("listen = \"nowhere\"", "nowhere"),
         ("default-max-depth = 17", "17"),
     ] {
@@ -229,5 +229,5 @@ async fn a_file_with_a_mistake_is_refused_by_name() {
 async fn openapi_is_json() {
     let document: Value = finish(tenantry(&["openapi"])).await.succeeded().parse().unwrap();
     assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.")), "{}", document["openapi"]);
-    assert!(document["paths"]["/v2/accounts/{account}/children"]["post"].is_object());
+    assert!(document["paths"]["/v1/accounts/{account}/children"]["post"].is_object());
 }

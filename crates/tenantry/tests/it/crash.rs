@@ -14,7 +14,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tenantry_testkit::{Database, both_engines};
 
-use crate::server::{self, Api, Server, Write, tenantry_on};
+use crate::server::{self, Api, OPERATOR, Server, Write, serve, tenantry_on};
 use crate::writer::{Chance, Fate, Writer};
 
 const ROUNDS: u64 = 50;
@@ -27,6 +27,10 @@ const KILLED_UNTIL: usize = 600;
 
 /// Fewer acknowledged writes a round, on average, than even a busy machine manages: they would prove nothing.
 const FEWEST_A_ROUND: usize = 2;
+
+/// How often a first start dies, each time this much later than before.
+const FIRST_STARTS: u32 = 16;
+const FIRST_START_STEP: Duration = Duration::from_millis(6);
 
 both_engines! {
     async fn what_was_acknowledged_survives(database) {
@@ -53,6 +57,30 @@ both_engines! {
         );
         assert!(acknowledged >= FEWEST_A_ROUND * usize::try_from(rounds).unwrap(), "too few writes to prove anything");
         assert!(applied + lost > 0, "no write was under way when the server died");
+    }
+}
+
+/// The first start makes the schema: it may die at any point of that, and the next start goes on from there.
+async fn die_at_the_first_start(database: &Database, after: Duration) {
+    let mut first = serve(database).env("TENANTRY_OPERATOR_TOKEN", OPERATOR).spawn().unwrap();
+    tokio::time::sleep(after).await;
+    first.kill().await.unwrap();
+    let server = Server::start(database).await;
+    server.api.plant("Acme").await;
+    assert_eq!(fsck(database).await, 1);
+}
+
+#[tokio::test]
+async fn a_first_start_may_die_on_sqlite() {
+    for step in 0..FIRST_STARTS {
+        die_at_the_first_start(&Database::sqlite(), FIRST_START_STEP * step).await;
+    }
+}
+
+#[tokio::test]
+async fn a_first_start_may_die_on_postgres() {
+    for step in 0..FIRST_STARTS {
+        die_at_the_first_start(&Database::postgres().await, FIRST_START_STEP * step).await;
     }
 }
 
@@ -159,7 +187,7 @@ impl Trial {
     /// Checks that there is nothing but what was acknowledged: by number, or one by one.
     async fn check_lists(&self, one_by_one: bool) {
         let api = &self.server.api;
-        assert_eq!(api.total("/v1/accounts").await, self.account_count());
+        assert_eq!(api.total("/v1/accounts").await, self.account_count(), "accounts, against those acknowledged");
         for (number, root) in self.roots.iter().enumerate() {
             let path = format!("/v1/accounts/{root}/children");
             let known: BTreeSet<_> =

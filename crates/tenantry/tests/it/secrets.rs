@@ -11,6 +11,8 @@ use crate::server::{Api, OPERATOR, Server, Write, data_directory, finish, read, 
 /// A name that must stand in the database: a search that does not find it finds nothing.
 const CANARY: &str = "canary-of-the-keys";
 
+const PASSWORD: &str = "the-password-of-the-database";
+
 both_engines! {
     async fn no_secret_is_logged_or_stored(database) {
         let mut command = serve(&database);
@@ -58,7 +60,8 @@ async fn keys_of_a_new_account(api: &Api) -> Vec<String> {
     let again = api.send(&once).await.unwrap().expect_status(201);
     assert!(again.replayed && again.text == made.text);
 
-    let rotate = Write::post(format!("{keys}/{}/rotate", made.field("id")), json!({"overlap": "now"})).once("rotate");
+    let rotate = Write::post(format!("{keys}/{}/rotate", made.field("id")), json!({"overlap": "now"}))
+        .once(&format!("rotate-{account}"));
     let third = api.send(&rotate).await.unwrap().expect_status(201).field("secret");
     api.get("/org", &second).await.expect_status(401);
 
@@ -80,7 +83,8 @@ async fn use_well(api: &Api, account: &str, secret: &str) {
     {
         read(request).await.unwrap().expect_status(200);
     }
-    let rename = api.http.patch(&address).header("x-api-key", secret).header("idempotency-key", "rename");
+    let rename =
+        api.http.patch(&address).header("x-api-key", secret).header("idempotency-key", format!("rename-{account}"));
     read(json_body(rename, &json!({"name": "Renamed"}))).await.unwrap().expect_status(200);
 }
 
@@ -153,23 +157,64 @@ fn check_files(database: &Database, traces: &[(String, &str)]) {
 
 #[tokio::test]
 async fn the_password_of_the_database_is_not_shown() {
-    let password = "the-password-of-the-database";
-    for address in [
-        format!("postgres://tenantry:{password}@127.0.0.1:1/tenantry"),
-        format!("postgres://tenantry:{password}@127.0.0.1:port/tenantry"),
-        format!("postgres://tenantry:{password}@127.0.0.1:1/tenantry?sslmode=perhaps"),
-        format!("postgres://tenantry:{password}@127.0.0.1:1/tenantry?colour=red"),
-    ] {
-        for tool in ["serve", "migrate", "fsck"] {
-            let mut command = tenantry(&[tool, "--database-url", &address]);
-            command.env("TENANTRY_LOG", "trace").env("TENANTRY_LISTEN", "127.0.0.1:0");
-            command.env("TENANTRY_OPS_LISTEN", "127.0.0.1:0");
-            let refusal = finish(command).await.refused();
-            assert!(!refusal.contains(password), "{refusal}");
-        }
-    }
+    let at = |rest: &str| format!("postgres://tenantry:{PASSWORD}@127.0.0.1:{rest}");
+    // Nothing listens at port 1: that takes as long as the server waits for a connection, so all at once.
+    let (nobody, unreadable, unknown) = (at("1/tenantry"), at("port/tenantry"), at("1/tenantry?sslmode=perhaps"));
+    tokio::join!(
+        refused_without_password("serve", &nobody),
+        refused_without_password("migrate", &nobody),
+        refused_without_password("fsck", &nobody),
+        refused_without_password("serve", &unreadable),
+        refused_without_password("serve", &unknown),
+    );
+}
+
+async fn refused_without_password(tool: &str, address: &str) {
+    let mut command = tenantry(&[tool, "--database-url", address]);
+    let anywhere = "127.0.0.1:0";
+    command.env("TENANTRY_LOG", "trace").env("TENANTRY_LISTEN", anywhere).env("TENANTRY_OPS_LISTEN", anywhere);
+    let refusal = finish(command).await.refused();
+    assert!(refusal.contains("database") && !refusal.contains(PASSWORD), "{tool}: {refusal}");
+}
+
+#[tokio::test]
+async fn help_shows_no_secret_of_the_environment() {
     let mut command = tenantry(&["serve", "--help"]);
-    command.env("TENANTRY_OPERATOR_TOKEN", OPERATOR).env("TENANTRY_DATABASE_URL", password);
+    command.env("TENANTRY_OPERATOR_TOKEN", OPERATOR).env("TENANTRY_DATABASE_URL", PASSWORD);
     let help = finish(command).await.succeeded();
-    assert!(!help.contains(OPERATOR) && !help.contains(password), "{help}");
+    assert!(help.contains("TENANTRY_OPERATOR_TOKEN"), "{help}");
+    assert!(!help.contains(OPERATOR) && !help.contains(PASSWORD), "{help}");
+}
+
+#[tokio::test]
+async fn no_secret_of_the_file_is_shown() {
+    let directory = tenantry_testkit::fresh_directory("configuration");
+    let path = directory.join("tenantry.toml");
+    for (text, arguments) in [
+        (format!("operator-token = \"{OPERATOR}\"\ndatabase-url = \"{PASSWORD}\""), ["serve", "--help"]),
+        (format!("operator-token = \"{OPERATOR}\ndatabase-url = \"{PASSWORD}\""), ["fsck", "--json"]),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        let mut command = tenantry(&arguments);
+        command.env("TENANTRY_CONFIG", &path);
+        let ended = finish(command).await;
+        let said = ended.stdout + &ended.stderr;
+        assert!(!said.contains(OPERATOR) && !said.contains(PASSWORD), "{said}");
+    }
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+/// Whoever else has an account on the machine reads neither keys' hashes nor the audit log.
+#[tokio::test]
+async fn the_files_of_the_database_are_private() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let database = Database::sqlite();
+    let server = Server::start(&database).await;
+    server.api.plant("Acme").await;
+    let directory = std::path::Path::new(&database.url).parent().unwrap();
+    for file in std::fs::read_dir(directory).unwrap() {
+        let file = file.unwrap();
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o077, 0, "{}", file.path().display());
+    }
 }
