@@ -67,22 +67,31 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-/// The routes, the pages and what happens to every request, as a service.
+/// The control plane as a service: the routes below each prefix, the bare ones, and the pages.
 pub(crate) fn router(app: &App) -> Router {
-    let (mut versioned, mut bare) = (Router::new(), Router::new());
+    let mut versioned = Router::new();
     for route in routes() {
-        if route.bare {
-            bare = bare.route(route.path, route.service.clone());
-        }
         versioned = versioned.route(route.path, route.service);
     }
-    let mut api = bare;
-    for prefix in PREFIXES {
-        api = api.nest(prefix, versioned.clone());
-    }
-    api.layer(from_fn(edge::read_payload))
-        .merge(docs::pages())
-        .fallback(edge::unknown_route)
+    let api = PREFIXES.into_iter().fold(bare(), |api, prefix| api.nest(prefix, versioned.clone()));
+    served(api.layer(from_fn(edge::read_payload)).merge(docs::pages()), app)
+}
+
+/// What customers of the API reach beside it: the bare routes.
+pub(crate) fn gateway(app: &App) -> Router {
+    served(bare(), app)
+}
+
+fn bare() -> Router<App> {
+    routes()
+        .into_iter()
+        .filter(|route| route.bare)
+        .fold(Router::new(), |api, route| api.route(route.path, route.service))
+}
+
+/// With all that happens to every request.
+fn served(api: Router<App>, app: &App) -> Router {
+    api.fallback(edge::unknown_route)
         .method_not_allowed_fallback(edge::unknown_method)
         .layer(CatchPanicLayer::custom(edge::panicked))
         .layer(from_fn_with_state(app.clone(), edge::every_request))

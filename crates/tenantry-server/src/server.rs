@@ -23,6 +23,8 @@ pub struct Server {
     pub control: TcpListener,
     /// For health and figures.
     pub ops: TcpListener,
+    /// For the customers of the API, if there is one: it serves the published contract of super organizations.
+    pub gateway: Option<TcpListener>,
 }
 
 /// A server that runs.
@@ -33,6 +35,8 @@ pub struct Running {
     pub control: SocketAddr,
     /// Where health and figures are.
     pub ops: SocketAddr,
+    /// Where the gateway listens.
+    pub gateway: Option<SocketAddr>,
     /// The operator token, if this start made one: the only time that it can be shown.
     pub new_operator_token: Option<String>,
     stop: watch::Sender<bool>,
@@ -45,7 +49,15 @@ impl Server {
     /// # Errors
     /// If an address cannot be bound; says which.
     pub async fn bind(control: SocketAddr, ops: SocketAddr) -> std::io::Result<Self> {
-        Ok(Self { control: listener(control).await?, ops: listener(ops).await? })
+        Ok(Self { control: listener(control).await?, ops: listener(ops).await?, gateway: None })
+    }
+
+    /// Binds a gateway listener as well.
+    ///
+    /// # Errors
+    /// If the address cannot be bound.
+    pub async fn with_gateway(self, gateway: SocketAddr) -> std::io::Result<Self> {
+        Ok(Self { gateway: Some(listener(gateway).await?), ..self })
     }
 
     /// Starts serving.
@@ -56,17 +68,23 @@ impl Server {
         let (app, new_operator_token) = open(store, clock, config).await?;
         let (stop, stopped) = watch::channel(false);
         let timeouts = app.config.timeouts;
-        let addresses =
-            (self.control.local_addr().map_err(Error::internal)?, self.ops.local_addr().map_err(Error::internal)?);
-        let serve =
-            |listener, router| net::serve(listener, router, timeouts, net::counted(app.clone()), stopped.clone());
-        let tasks = vec![
-            tokio::spawn(serve(self.control, router::router(&app))),
-            tokio::spawn(serve(self.ops, ops::router(&app))),
+        let (control, ops) = (address(&self.control)?, address(&self.ops)?);
+        let gateway = self.gateway.as_ref().map(address).transpose()?;
+        let serve = |listener, router| {
+            tokio::spawn(net::serve(listener, router, timeouts, net::counted(app.clone()), stopped.clone()))
+        };
+        let mut tasks = vec![
+            serve(self.control, router::router(&app)),
+            serve(self.ops, ops::router(&app)),
             tokio::spawn(workers::run(app.clone(), stopped.clone())),
         ];
-        Ok(Running { app, control: addresses.0, ops: addresses.1, new_operator_token, stop, tasks })
+        tasks.extend(self.gateway.map(|listener| serve(listener, router::gateway(&app))));
+        Ok(Running { app, control, ops, gateway, new_operator_token, stop, tasks })
     }
+}
+
+fn address(listener: &TcpListener) -> Result<SocketAddr> {
+    listener.local_addr().map_err(Error::internal)
 }
 
 async fn listener(address: SocketAddr) -> std::io::Result<TcpListener> {

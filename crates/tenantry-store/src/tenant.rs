@@ -133,33 +133,40 @@ impl Store {
         access: Access,
     ) -> Result<TenantWrite> {
         for _ in 0..LOCK_ATTEMPTS {
-            let mut conn = self.db.begin_write().await?;
-            let roots = roots(&mut conn, at, other).await?;
-            let locked = lock(&mut conn, roots.values().copied().collect()).await?;
-            if let Some(answer) = kept_answer(&mut conn, visit).await? {
-                return Err(crate::Error::Answered(answer));
+            if let Some(tx) = self.try_write(visit, at, other, access).await? {
+                return Ok(tx);
             }
-            let (identity, accounts) = admit(&mut conn, visit, [Some(at), other]).await?;
-            let line = judged(&identity.caller, at, &accounts, access)?;
-            let other = other.map(|id| judged(&identity.caller, id, &accounts, access)).transpose()?;
-            let limits_of = |line: &Lineage| locked.get(&line.account().root_id).copied();
-            let (Some(limits), Some(other)) =
-                (limits_of(&line), other.map_or(Some(None), |line| Some(Some((limits_of(&line)?, line)))))
-            else {
-                conn.rollback().await?;
-                continue;
-            };
-            let about = About::account(line.account());
-            let other = other.map(|(limits, line)| (line, limits));
-            return Ok(TenantWrite {
-                read: TenantRead { conn, identity, line },
-                visit: visit.clone(),
-                limits,
-                other,
-                about,
-            });
         }
         Err(crate::Error::Unavailable("the account keeps moving between trees".into()))
+    }
+
+    /// One attempt; `None` if an account has moved to a tree whose lock is not held.
+    async fn try_write(
+        &self,
+        visit: &Visit,
+        at: AccountId,
+        other: Option<AccountId>,
+        access: Access,
+    ) -> Result<Option<TenantWrite>> {
+        let mut conn = self.db.begin_write().await?;
+        let roots = roots(&mut conn, at, other).await?;
+        let locked = lock(&mut conn, roots.values().copied().collect()).await?;
+        if let Some(answer) = kept_answer(&mut conn, visit).await? {
+            return Err(crate::Error::Answered(answer));
+        }
+        let (identity, accounts) = admit(&mut conn, visit, [Some(at), other]).await?;
+        let held = |line: &Lineage| locked.get(&line.account().root_id).copied();
+        let line = judged(&identity.caller, at, &accounts, access)?;
+        let Some(limits) = held(&line) else { return Ok(None) };
+        let mut second = None;
+        if let Some(other) = other {
+            let line = judged(&identity.caller, other, &accounts, access)?;
+            let Some(limits) = held(&line) else { return Ok(None) };
+            second = Some((line, limits));
+        }
+        let about = About::account(line.account());
+        let read = TenantRead { conn, identity, line };
+        Ok(Some(TenantWrite { read, visit: visit.clone(), limits, other: second, about }))
     }
 }
 

@@ -23,6 +23,7 @@ pub(crate) struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one, and it is made once")]
 pub(crate) enum Command {
     /// Run the server; brings the database schema up to date first.
     Serve(ServeOptions),
@@ -58,6 +59,9 @@ pub(crate) struct ServeOptions {
     /// Address of the control plane.
     #[arg(long, env = "TENANTRY_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     pub(crate) listen: SocketAddr,
+    /// Address for the customers of the API; serves `/org`, `/org/child_orgs` and `/secrets`.
+    #[arg(long, env = "TENANTRY_GATEWAY_LISTEN", default_value = "127.0.0.1:8081", value_name = "ADDRESS")]
+    pub(crate) gateway_listen: SocketAddr,
     /// Address of health and metrics.
     #[arg(long, env = "TENANTRY_OPS_LISTEN", default_value = "127.0.0.1:9090", value_name = "ADDRESS")]
     pub(crate) ops_listen: SocketAddr,

@@ -14,7 +14,7 @@ use crate::config::{LogFormat, ServeOptions};
 pub(crate) async fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
     log(options.log_format, &options.log)?;
     options.database.make_directory()?;
-    let server = Server::bind(options.listen, options.ops_listen).await?;
+    let server = Server::bind(options.listen, options.ops_listen).await?.with_gateway(options.gateway_listen).await?;
     let address = server.control.local_addr()?;
     let public_url = options.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
     let store = Store::migrate(&options.database.location(), options.database.default_limits()).await?;

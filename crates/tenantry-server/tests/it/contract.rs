@@ -96,6 +96,14 @@ both_engines! {
                 let masked = secrets.text("apiKey");
                 assert!(masked.starts_with("tny_live_…"), "{masked}");
             }
+            // The gateway listener serves the contract, and nothing of the control plane.
+            let gateway = format!("http://{}", api.running.gateway.expect("bound"));
+            let get = |path: &str| Answer::of(reqwest::Client::new().get(format!("{gateway}{path}")).header("x-api-key", key.credential.clone().expect("key")));
+            assert_eq!(get("/org").await.ok().text("orgId"), root);
+            get("/org/child_orgs").await.ok();
+            get("/secrets/").await.ok();
+            get("/v1/accounts").await.refused(404, "route_unknown");
+
             api.operator().get("/org").await.refused(400, "assume_required");
             assert_eq!(api.operator().assuming(&child).get("/org").await.ok().text("orgId"), child);
         }).await;

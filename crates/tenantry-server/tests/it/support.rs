@@ -46,7 +46,7 @@ impl Api {
     async fn start(database: Database, limits: Limits, config: Config) -> Self {
         let any: SocketAddr = ([127, 0, 0, 1], 0).into();
         let store = Store::migrate(&Location::from(database.url.as_str()), limits).await.expect("migrate");
-        let server = Server::bind(any, any).await.expect("bind");
+        let server = Server::bind(any, any).await.expect("bind").with_gateway(any).await.expect("bind");
         let clock = Clock::manual(START);
         let config = Config { operator_token: Some(OPERATOR.to_owned()), ..config };
         let running = server.start(store, clock.clone(), config).await.expect("start");

@@ -1,7 +1,7 @@
 //! Eight writers tear at the same few trees; at every sample, all invariants hold.
 //!
-//! Runs for 30 seconds, or as long as `TENANTRY_TORTURE_SECONDS` says. Take the lock out of the
-//! door (`lock` in store/src/tenant.rs) and it fails within seconds on PostgreSQL.
+//! Runs for 30 seconds, or as long as `TENANTRY_TORTURE_SECONDS` says. With the lock of the tree taken out (make the `UPDATE`
+//! of `tree_lock` in store/src/account.rs a `SELECT`) it fails within seconds on PostgreSQL; on SQLite the one writer is the lock.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

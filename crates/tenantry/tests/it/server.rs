@@ -51,7 +51,10 @@ pub(crate) fn data_directory(database: &Database) -> &std::path::Path {
 
 /// The command line of a server on free ports, without an operator token.
 pub(crate) fn serve(database: &Database) -> Command {
-    let mut command = tenantry_on(database, &["serve", "--log-format", "json", "--ops-listen", "127.0.0.1:0"]);
+    let mut command = tenantry_on(
+        database,
+        &["serve", "--log-format", "json", "--gateway-listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"],
+    );
     command.env("TENANTRY_LISTEN", "127.0.0.1:0");
     command
 }
