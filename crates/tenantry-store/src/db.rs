@@ -1,6 +1,6 @@
 //! The seam between SQLite and PostgreSQL: the only place that names both drivers.
 //!
-//! Everything above hands in one SQL text with `$1, $2, …` and gets [`Row`]s back. SQLite has one writer
+//! Everything above hands in one SQL text with `$1, $2, …` and gets rows back. SQLite has one writer
 //! connection (`BEGIN IMMEDIATE`, so no transaction ever has to upgrade and fail) and a pool of
 //! readers; PostgreSQL writes at READ COMMITTED under explicit row locks and reads in one
 //! snapshot.
