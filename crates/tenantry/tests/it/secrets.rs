@@ -171,8 +171,10 @@ async fn the_password_of_the_database_is_not_shown() {
 
 async fn refused_without_password(tool: &str, address: &str) {
     let mut command = tenantry(&[tool, "--database-url", address]);
-    let anywhere = "127.0.0.1:0";
-    command.env("TENANTRY_LOG", "trace").env("TENANTRY_LISTEN", anywhere).env("TENANTRY_OPS_LISTEN", anywhere);
+    for listener in ["TENANTRY_LISTEN", "TENANTRY_GATEWAY_LISTEN", "TENANTRY_OPS_LISTEN"] {
+        command.env(listener, "127.0.0.1:0");
+    }
+    command.env("TENANTRY_LOG", "trace");
     let refusal = finish(command).await.refused();
     assert!(refusal.contains("database") && !refusal.contains(PASSWORD), "{tool}: {refusal}");
 }
