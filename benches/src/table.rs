@@ -20,13 +20,13 @@ pub(crate) fn markdown(benchmark: Benchmark, options: &Options, rows: &[Row]) ->
                 "A page of 100 children out of {} accounts, one client, beside the same query by plain SQL.",
                 thousands(u64::try_from(options.accounts).unwrap_or(u64::MAX))
             ),
-            &["Engine", "Over HTTP, p50", "p99", "Plain SQL, p50", "p99", "Ratio of p50"],
+            &["Engine", "Over HTTP, p50", "p99", "Plain SQL, p50", "p99", "Times plain SQL, p50"],
         ),
         Benchmark::Move => (
             "A subtree of 10,000 accounts below its top, 4 levels in all, moved to another tree, beside one `UPDATE` of \
              the root of the same rows."
                 .to_owned(),
-            &["Engine", "Its depth", "Over HTTP", "Plain SQL", "Ratio", "One `fdatasync`"],
+            &["Engine", "Its depth", "Over HTTP", "Plain SQL", "Times plain SQL", "One `fdatasync`"],
         ),
     };
     let line = |cells: &[&str]| format!("| {} |\n", cells.join(" | "));

@@ -37,15 +37,14 @@ macro_rules! with_lines {
         concat!(
             "WITH RECURSIVE page (id) AS (",
             $($page)*,
-            "), line (id, parent_id) AS (\
-               SELECT a.id, a.parent_id FROM account a JOIN page ON page.id = a.id \
-               UNION SELECT p.id, p.parent_id FROM account p JOIN line ON p.id = line.parent_id) \
+            "), line (id, parent_id, listed) AS (\
+               SELECT a.id, a.parent_id, TRUE FROM account a JOIN page ON page.id = a.id \
+               UNION SELECT p.id, p.parent_id, FALSE FROM account p JOIN line ON p.id = line.parent_id) \
              SELECT ",
             crate::account::account_columns!(),
             ", t.max_depth, t.max_children, t.super_organization, ",
             crate::account::device_count!(),
-            ", page.id AS listed \
-             FROM line JOIN account a ON a.id = line.id JOIN tree t ON t.root_id = a.root_id LEFT JOIN page ON page.id = a.id"
+            ", line.listed FROM line JOIN account a ON a.id = line.id JOIN tree t ON t.root_id = a.root_id"
         )
     };
 }
@@ -130,7 +129,7 @@ pub(crate) fn lined(rows: &[Row]) -> Result<Vec<Lined>> {
     let mut listed = Vec::new();
     for row in rows {
         let account = account(row)?;
-        if row.optional_id::<AccountId>("listed")?.is_some() {
+        if row.bool("listed")? {
             listed.push((account.depth, account.id, limits(row)?, row.int("device_count")?));
         }
         accounts.insert(account.id, account);

@@ -40,13 +40,35 @@ const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
 
 const SQLITE_READERS: u32 = 4;
 const POSTGRES_CONNECTIONS: u32 = 20;
+/// A transaction that sees one state of the database.
+const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+/// How PostgreSQL is to plan what a request asks for. All of it goes by indexes. Left alone, the planner prefers
+/// scans and hash joins while the tables are small, and a prepared statement keeps such a plan while they grow,
+/// until the next ANALYZE: each new account would make every request slower.
+const BY_INDEX: [(&str, &str); 5] = [
+    ("statement_timeout", "30s"),
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("jit", "off"),
+];
+
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The connections to one database.
 #[derive(Clone)]
 pub(crate) enum Db {
-    Sqlite { writer: SqlitePool, readers: SqlitePool },
-    Postgres(PgPool),
+    Sqlite {
+        writer: SqlitePool,
+        readers: SqlitePool,
+    },
+    Postgres {
+        /// For everything that goes by indexes.
+        pool: PgPool,
+        /// For what looks at whole tables.
+        scans: PgPool,
+    },
 }
 
 impl Db {
@@ -101,7 +123,7 @@ impl Db {
         let options: PgConnectOptions = url.parse().map_err(database)?;
         let options = options
             .application_name("tenantry")
-            .options([("statement_timeout", "30s"), ("idle_in_transaction_session_timeout", "60s")])
+            .options([("idle_in_transaction_session_timeout", "60s")])
             .statement_cache_capacity(256);
         // A pool tries again and again and then says that it waited: one connection says at once what is wrong.
         let first = sqlx::PgConnection::connect_with(&options).await.map_err(database)?;
@@ -109,19 +131,26 @@ impl Db {
         let pool = PgPoolOptions::new()
             .max_connections(POSTGRES_CONNECTIONS)
             .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_with(options)
+            .connect_with(options.clone().options(BY_INDEX))
             .await
             .map_err(database)?;
-        Ok(Self::Postgres(pool))
+        let scans = PgPoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE_TIMEOUT).connect_lazy_with(options);
+        Ok(Self::Postgres { pool, scans })
     }
 
     /// Opens a transaction that sees one state of the whole database and cannot write.
     pub(crate) async fn begin_read(&self) -> Result<Conn> {
         Ok(match self {
             Self::Sqlite { readers, .. } => Conn::Sqlite(readers.begin().await.map_err(database)?),
-            Self::Postgres(pool) => Conn::Postgres(
-                pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(database)?,
-            ),
+            Self::Postgres { pool, .. } => Conn::Postgres(pool.begin_with(SNAPSHOT).await.map_err(database)?),
+        })
+    }
+
+    /// The same for what looks at whole tables.
+    pub(crate) async fn begin_scan(&self) -> Result<Conn> {
+        Ok(match self {
+            Self::Sqlite { .. } => self.begin_read().await?,
+            Self::Postgres { scans, .. } => Conn::Postgres(scans.begin_with(SNAPSHOT).await.map_err(database)?),
         })
     }
 
@@ -129,14 +158,14 @@ impl Db {
     pub(crate) async fn begin_write(&self) -> Result<Conn> {
         Ok(match self {
             Self::Sqlite { writer, .. } => Conn::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await.map_err(database)?),
-            Self::Postgres(pool) => Conn::Postgres(pool.begin().await.map_err(database)?),
+            Self::Postgres { pool, .. } => Conn::Postgres(pool.begin().await.map_err(database)?),
         })
     }
 
     pub(crate) async fn migrate(&self, migrator: &sqlx::migrate::Migrator) -> Result<(), sqlx::migrate::MigrateError> {
         match self {
             Self::Sqlite { writer, .. } => migrator.run(writer).await,
-            Self::Postgres(pool) => migrator.run(pool).await,
+            Self::Postgres { scans, .. } => migrator.run(scans).await,
         }
     }
 
@@ -146,7 +175,10 @@ impl Db {
                 readers.close().await;
                 writer.close().await;
             }
-            Self::Postgres(pool) => pool.close().await,
+            Self::Postgres { pool, scans } => {
+                pool.close().await;
+                scans.close().await;
+            }
         }
     }
 }

@@ -57,7 +57,7 @@ impl Store {
     /// # Errors
     /// If the database fails; what does not hold is in the report.
     pub async fn fsck(&self) -> Result<Report> {
-        let mut conn = self.db.begin_read().await?;
+        let mut conn = self.db.begin_scan().await?;
         let mut report = Report::default();
         let nodes = nodes(&mut conn).await?;
         report.accounts = nodes.len();
@@ -76,7 +76,7 @@ impl Store {
     /// # Errors
     /// If the database fails.
     pub async fn tree_digest(&self) -> Result<String> {
-        let mut conn = self.db.begin_read().await?;
+        let mut conn = self.db.begin_scan().await?;
         let rows = conn
             .all(
                 "SELECT a.name, p.name AS parent, r.name AS root, a.depth, a.child_count, a.status FROM account a \
