@@ -70,10 +70,15 @@ impl FromRequestParts<App> for Ctx {
         let mut ctx_sealer = None;
         let mut claim = None;
         if writes {
-            // Unknown callers are turned away here, on a reader: they never get to the writer's lock.
-            let identity = app.store.identify(&visit).await?;
-            app.note_use(&identity, visit.now, visit.ip.as_deref());
-            if let Some(idempotency_key) = idempotency_key(&parts.headers)? {
+            let repeated = idempotency_key(&parts.headers)?;
+            // Unknown callers are turned away here, on a reader: they never get to the writer's lock. A kept answer
+            // is given before the door asks who is calling, so then it is always asked here.
+            let caller = sha256_parts(&[text.as_bytes(), format!("{:?}", visit.assume).as_bytes()]);
+            if repeated.is_some() || !app.was_let_in(caller, visit.now) {
+                app.store.identify(&visit).await?;
+                app.note_let_in(caller, visit.now);
+            }
+            if let Some(idempotency_key) = repeated {
                 let payload = parts.extensions.get::<Payload>().ok_or_else(missing)?;
                 let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
                 let id = sha256_parts(&[text.as_bytes(), idempotency_key.as_bytes()]);
@@ -152,12 +157,19 @@ impl Ctx {
 
     /// Opens account `at` for writing.
     pub(crate) async fn write(&self, at: AccountId) -> Result<TenantWrite> {
-        self.app.store.write(&self.visit, at, None, self.access()).await.map_err(|error| self.answered(error))
+        self.open_for_writing(at, None).await
     }
 
     /// Opens account `at` for writing, together with the account `other`.
     pub(crate) async fn write_both(&self, at: AccountId, other: AccountId) -> Result<TenantWrite> {
-        self.app.store.write(&self.visit, at, Some(other), self.access()).await.map_err(|error| self.answered(error))
+        self.open_for_writing(at, Some(other)).await
+    }
+
+    async fn open_for_writing(&self, at: AccountId, other: Option<AccountId>) -> Result<TenantWrite> {
+        let opened = self.app.store.write(&self.visit, at, other, self.access()).await;
+        let tx = opened.map_err(|error| self.answered(error))?;
+        self.app.note_use(tx.identity(), self.now, self.visit.ip.as_deref());
+        Ok(tx)
     }
 
     /// Opens all trees for reading, if the caller is the operator acting for nobody.

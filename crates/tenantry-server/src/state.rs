@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tenantry_core::Timestamp;
 use tenantry_core::id::KeyId;
+use tenantry_core::time::Span;
 use tenantry_store::Store;
 use tenantry_store::system::KeyUse;
 use tenantry_store::tenant::Identity;
@@ -14,6 +15,12 @@ use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::metrics::Metrics;
+
+/// How long a caller that was let in may queue for a writer without being asked first.
+const RECENT: Span = Span::seconds(5);
+
+/// How many callers are remembered for that.
+const MOST_RECENT: usize = 10_000;
 
 /// The shared state of a running server; cheap to clone.
 #[derive(Clone)]
@@ -37,6 +44,7 @@ pub struct Shared {
     pub(crate) cursor_secret: [u8; 32],
     in_flight: Mutex<HashSet<[u8; 32]>>,
     key_uses: Mutex<HashMap<KeyId, KeyUse>>,
+    recent: Mutex<HashMap<[u8; 32], Timestamp>>,
 }
 
 impl Deref for App {
@@ -68,12 +76,28 @@ impl App {
             cursor_secret,
             in_flight: Mutex::default(),
             key_uses: Mutex::default(),
+            recent: Mutex::default(),
         }))
     }
 
     /// Marks an idempotency key as being answered; `None` if it is already.
     pub(crate) fn claim(&self, id: [u8; 32]) -> Option<Claim> {
         locked(&self.in_flight).insert(id).then(|| Claim { app: self.clone(), id })
+    }
+
+    /// Whether a credential was let in a moment ago. Says nothing about its rights: it only saves a caller
+    /// that is known the question whether it may queue for a writer. The door asks again.
+    pub(crate) fn was_let_in(&self, credential: [u8; 32], now: Timestamp) -> bool {
+        locked(&self.recent).get(&credential).is_some_and(|at| now.since(*at) < RECENT)
+    }
+
+    /// Remembers that a credential was let in.
+    pub(crate) fn note_let_in(&self, credential: [u8; 32], now: Timestamp) {
+        let mut recent = locked(&self.recent);
+        if recent.len() >= MOST_RECENT {
+            recent.clear();
+        }
+        recent.insert(credential, now);
     }
 
     /// Remembers that a key was used; a worker writes it down later.

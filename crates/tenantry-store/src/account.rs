@@ -235,8 +235,7 @@ pub(crate) async fn tree_insert(conn: &mut Conn, root: AccountId, limits: Limits
     Ok(())
 }
 
-/// Locks the tree that `account` is in, and reads its limits. `None`: no such account, or it moved to another
-/// tree meanwhile.
+/// Locks the tree of `root`, and reads its limits. `None`: there is no such tree any more.
 pub(crate) async fn tree_lock(conn: &mut Conn, root: AccountId) -> Result<Option<Limits>> {
     let row = conn
         .optional(
@@ -246,6 +245,18 @@ pub(crate) async fn tree_lock(conn: &mut Conn, root: AccountId) -> Result<Option
         )
         .await?;
     row.as_ref().map(limits).transpose()
+}
+
+/// Locks the tree that `account` is in when the statement starts; answers its root, to be confirmed under the lock.
+pub(crate) async fn tree_lock_of(conn: &mut Conn, account: AccountId) -> Result<Option<(AccountId, Limits)>> {
+    let row = conn
+        .optional(
+            "UPDATE tree SET writes = writes + 1 WHERE root_id = (SELECT root_id FROM account WHERE id = $1) \
+             RETURNING root_id, max_depth, max_children, super_organization",
+            args![account],
+        )
+        .await?;
+    row.as_ref().map(|row| Ok((row.id("root_id")?, limits(row)?))).transpose()
 }
 
 /// The roots of up to two accounts, by account. Read without a lock: to be confirmed under it.

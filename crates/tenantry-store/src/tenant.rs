@@ -18,7 +18,7 @@ use tenantry_core::permission::Permission;
 use tenantry_core::refusal::Code;
 use tenantry_core::{Refusal, Timestamp};
 
-use crate::account::{line_of, roots, tree_lock, with_ancestors};
+use crate::account::{line_of, roots, tree_lock, tree_lock_of, with_ancestors};
 use crate::db::Conn;
 use crate::record::{About, Answer, Idempotency, kept_answer, record};
 use crate::{Result, Store, key};
@@ -149,8 +149,10 @@ impl Store {
         access: Access,
     ) -> Result<Option<TenantWrite>> {
         let mut conn = self.db.begin_write().await?;
-        let roots = roots(&mut conn, at, other).await?;
-        let locked = lock(&mut conn, roots.values().copied().collect()).await?;
+        let locked = match other {
+            None => tree_lock_of(&mut conn, at).await?.into_iter().collect(),
+            Some(other) => lock_both(&mut conn, at, other).await?,
+        };
         if let Some(answer) = kept_answer(&mut conn, visit).await? {
             return Err(crate::Error::Answered(answer));
         }
@@ -170,8 +172,9 @@ impl Store {
     }
 }
 
-/// Takes the locks of the trees in the order of their roots' ids.
-async fn lock(conn: &mut Conn, roots: BTreeSet<AccountId>) -> Result<BTreeMap<AccountId, Limits>> {
+/// Takes the locks of the trees of two accounts, in the order of their roots' ids.
+async fn lock_both(conn: &mut Conn, at: AccountId, other: AccountId) -> Result<BTreeMap<AccountId, Limits>> {
+    let roots: BTreeSet<_> = roots(conn, at, Some(other)).await?.into_values().collect();
     let mut locked = BTreeMap::new();
     for root in roots {
         if let Some(limits) = tree_lock(conn, root).await? {
