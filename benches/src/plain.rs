@@ -121,9 +121,9 @@ const INSERT_ACCOUNT: &str = "INSERT INTO account (id, parent_id, root_id, paren
    billing_contacts, audit_policies, billing_mode, metadata, version, created_at, updated_at, closed_at) \
  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)";
 const COUNT_CHILD: &str = "UPDATE account SET child_count = child_count + $2 WHERE id = $1";
-const INSERT_AUDIT: &str = "INSERT INTO audit (id, at, action, account_id, entity, actor_kind, actor_account, actor_key, \
+const INSERT_AUDIT: &str = "INSERT INTO audit_log (id, at, action, account_id, entity, actor_kind, actor_account, actor_key, \
    subject, request_id, ip, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
-const INSERT_SCOPE: &str = "INSERT INTO audit_scope (account_id, audit_id) \
+const INSERT_SCOPE: &str = "INSERT INTO audit_log_scope (account_id, audit_id) \
  SELECT id, $1 FROM account WHERE id IN ($2, $3, $4, $5, $6)";
 const TAKE_REVISION: &str = "UPDATE changelog_head SET rev = rev + 1 WHERE bucket = $1 RETURNING rev";
 const INSERT_CHANGE: &str = "INSERT INTO changelog (bucket, rev, audit_id, kind, entity, version, body) \

@@ -99,11 +99,11 @@ INSERT INTO account (id, parent_id, root_id, parent_depth, child_count, kind, na
     CASE WHEN parent_id IS NULL THEN 'owned' ELSE 'delegated' END, '{}', 1, at, at, NULL FROM seed ORDER BY n;
 INSERT INTO resource (id, account_id, kind, name, external_id, metadata, version, created_at, updated_at)
   SELECT audit_id, id, 'device', 'Phone ' || n, NULL, '{}', 1, at, at FROM seed WHERE n % 10 = 0;
-INSERT INTO audit (id, at, action, account_id, entity, actor_kind, actor_account, actor_key, subject, request_id, ip,
+INSERT INTO audit_log (id, at, action, account_id, entity, actor_kind, actor_account, actor_key, subject, request_id, ip,
     detail)
   SELECT audit_id, at, 'account.created', id, entity, 'operator', NULL, NULL, NULL, audit_id, NULL, '{}' FROM seed
     ORDER BY n;
-INSERT INTO audit_scope (account_id, audit_id)
+INSERT INTO audit_log_scope (account_id, audit_id)
   SELECT id, audit_id FROM seed UNION ALL SELECT parent_id, audit_id FROM seed WHERE parent_id IS NOT NULL;
 INSERT INTO changelog (bucket, rev, audit_id, kind, entity, version, body)
   SELECT bucket, rev, audit_id, 'account.created', entity, 1, '{}' FROM seed ORDER BY n;

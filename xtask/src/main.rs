@@ -6,6 +6,7 @@
 mod debian;
 mod deny;
 mod environment;
+mod peers;
 mod postgres;
 mod process;
 mod steps;
@@ -30,10 +31,11 @@ Usage: cargo xtask <command>
   test [filters…]   run only `cargo test` with these arguments, such as `-p tenantry-store moves`
   generate          rewrite the committed files that are generated
   bench [args…]     run the benchmarks
-  pg                run a private PostgreSQL until standard input ends
+  pg                run a private PostgreSQL until standard input ends, for tests in another terminal
   advisories        check the dependencies for known vulnerabilities (downloads the list of them)
 
-Tests and benchmarks run against a private PostgreSQL, which is installed where there is none on a Debian system.
+Tests and benchmarks run against a private PostgreSQL, which is installed where there is none on a Debian system. Tests
+also talk to a mail server and an identity provider, which are installed below the target directory by pip and npm.
 Set TENANTRY_TEST_PG to the address of a server on which databases may be made and dropped to use that one.";
 
 fn main() -> ExitCode {
@@ -95,7 +97,8 @@ fn bench(arguments: &[String]) -> Result<()> {
 }
 
 fn pg() -> Result<()> {
-    let server = Server::start()?;
+    let (peers, server) = (peers::install()?, Server::start()?);
+    println!("export {}={}", peers::DIRECTORY, peers.display());
     println!("export {}={}", postgres::ADDRESS, server.address());
     let ended = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
     server.stop()?;

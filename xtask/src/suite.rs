@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::postgres::{self, Server};
 use crate::steps::Steps;
-use crate::{Result, deny, process};
+use crate::{Result, deny, peers, process};
 
 /// Everything that CI runs, up to the first failure.
 pub(crate) fn everything() -> Result<()> {
@@ -22,8 +22,9 @@ pub(crate) fn narrow(arguments: &[String]) -> Result<()> {
     if !names_a_package(arguments) {
         tests.arg("--workspace");
     }
-    let server = Server::start()?;
-    process::run(tests.args(arguments).env(postgres::ADDRESS, server.address())).and(server.stop())
+    let (peers, server) = (peers::install()?, Server::start()?);
+    tests.args(arguments).env(postgres::ADDRESS, server.address()).env(peers::DIRECTORY, peers);
+    process::run(&mut tests).and(server.stop())
 }
 
 fn names_a_package(arguments: &[String]) -> bool {
@@ -44,10 +45,11 @@ fn all_steps(steps: &mut Steps) -> Result<()> {
     // Not the advisories: their list is a download from GitHub, and what passed yesterday has to pass today.
     // `cargo xtask advisories` checks them.
     steps.step("dependencies", || deny::check(&["bans", "licenses", "sources"]))?;
+    let peers = steps.step("peers", peers::install)?;
     let server = steps.step("PostgreSQL start", Server::start)?;
     let tests = steps.step("tests", || {
         cargo(&["test", "--workspace", "--locked", "--no-fail-fast"], |cargo| {
-            cargo.env(postgres::ADDRESS, server.address());
+            cargo.env(postgres::ADDRESS, server.address()).env(peers::DIRECTORY, &peers);
         })
     });
     tests.and(steps.step("PostgreSQL stop", || server.stop()))

@@ -21,6 +21,8 @@ pub struct AuditEntry {
     pub actor: Actor,
     /// The account on whose behalf; `null` for the operator and for scheduled work.
     pub subject: Option<String>,
+    /// Why it was done on behalf of another account, where that was asked for.
+    pub reason: Option<String>,
     /// The request that did it, as in `X-Request-Id`.
     pub request_id: String,
     /// The client address.
@@ -33,10 +35,12 @@ pub struct AuditEntry {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Actor {
-    /// `operator`, `key` or `system`.
+    /// `operator`, `user`, `key` or `system`.
     pub kind: String,
-    /// The account that acted.
+    /// The account that acted, or as a member of which somebody did.
     pub account_id: Option<String>,
+    /// The person who acted.
+    pub user_id: Option<String>,
     /// The key that was used.
     pub key_id: Option<String>,
 }

@@ -11,6 +11,10 @@ pub struct Key {
     pub id: String,
     /// The account that it acts for.
     pub account_id: String,
+    /// The member for whom it acts inside the account; `null`: it acts for the account itself.
+    pub user_id: Option<String>,
+    /// The person whose rights bound it; `null` if the operator made it.
+    pub maker_id: Option<String>,
     /// What its owner calls it.
     pub name: String,
     /// `live` or `test`.
@@ -56,6 +60,8 @@ pub struct NewKey {
     pub environment: Option<String>,
     /// The permissions to narrow it to; left out, it is as wide as the credential that makes it.
     pub scopes: Option<Vec<String>>,
+    /// The member for whom it acts inside the account. Who does not hold `key.manage` makes keys for themselves.
+    pub user_id: Option<String>,
     /// RFC 3339; in the future.
     pub expires_at: Option<String>,
 }

@@ -7,20 +7,26 @@
 mod account;
 mod audit;
 mod key;
+mod member;
 mod org;
 mod page;
 mod problem;
 mod resource;
+mod session;
 mod settings;
+mod user;
 
 pub use account::*;
 pub use audit::*;
 pub use key::*;
+pub use member::*;
 pub use org::*;
 pub use page::*;
 pub use problem::*;
 pub use resource::*;
+pub use session::*;
 pub use settings::*;
+pub use user::*;
 
 use serde::{Deserialize, Deserializer};
 

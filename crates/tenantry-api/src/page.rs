@@ -88,7 +88,7 @@ pub struct AuditQuery {
     pub cursor: Option<String>,
     /// Also the logs of all accounts below.
     pub include_descendants: Option<bool>,
-    /// Only what this account did.
+    /// Only what this account, or this user, did.
     pub actor: Option<String>,
     /// Only this action, such as `account.moved`.
     pub action: Option<String>,

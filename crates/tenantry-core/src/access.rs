@@ -1,34 +1,54 @@
-//! Who is calling, on whose behalf, and with what rights over an account.
+//! Who is calling, on whose behalf, and with what rights over an account, and why.
 //!
-//! An API key of an account holds everything the account may do, narrowed by the key's scopes, on
-//! the account and on its descendants. Somebody without a right to see an account is told that it
-//! does not exist. `x-assume-org` makes a descendant the subject: rights are then what the
-//! actor may do over the subject, intersected with what the subject itself may do.
+//! A person holds what their roles give them. A key of an account holds everything the account may do, narrowed by
+//! the key's scopes and by what its maker may do at that moment, on the account and on its descendants. Somebody without a
+//! right to see an account is told that it does not exist. `x-assume-org` makes another account the subject:
+//! rights are then what the actor may do over the subject, intersected with what the subject itself may do.
 
-use crate::account::Status;
-use crate::id::{AccountId, KeyId};
+use std::fmt;
+
+use crate::account::{Account, Kind, Status};
+use crate::id::{AccountId, KeyId, UserId};
 use crate::key::Key;
 use crate::lineage::Lineage;
 use crate::permission::{Permission, PermissionSet};
 use crate::refusal::{Code, Refusal};
+use crate::rights::{Lack, Membership, Person, SHUT_OUT};
+use crate::session::Session;
 use crate::time::Timestamp;
 
-/// What is left to an ancestor where an account, or one between, does not inherit administrators:
-/// it still sees the account, and nothing can be hidden from its auditors.
-pub const SHUT_OUT: PermissionSet = PermissionSet::of(&[Permission::AccountRead, Permission::AuditRead]);
-
 /// What a credential turned out to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Bearer<'a> {
+    /// None: only what is open to everybody.
+    Nobody,
     /// The operator token.
     Operator,
-    /// A key, and the line of the account that it acts for.
-    Key(&'a Key, &'a Lineage),
+    /// A key.
+    Key {
+        /// The key.
+        key: &'a Key,
+        /// The line of the account that it acts for.
+        line: &'a Lineage,
+        /// Those of [`Key::people`].
+        people: Vec<Person>,
+    },
+    /// Somebody who is signed in.
+    Session {
+        /// The session.
+        session: &'a Session,
+        /// The line of their personal account.
+        line: &'a Lineage,
+        /// Who.
+        person: Person,
+    },
 }
 
 /// Who really calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Actor {
+    /// Somebody without a credential.
+    Nobody,
     /// The operator of the deployment.
     Operator,
     /// A key of an account.
@@ -36,6 +56,15 @@ pub enum Actor {
         /// The key.
         key: KeyId,
         /// Its account.
+        account: AccountId,
+        /// The person whose key it is, if it is one person's.
+        user: Option<UserId>,
+    },
+    /// A person.
+    User {
+        /// Who.
+        user: UserId,
+        /// The account as a member of which they act.
         account: AccountId,
     },
     /// The deployment itself, doing scheduled work.
@@ -47,8 +76,27 @@ impl Actor {
     #[must_use]
     pub const fn account(self) -> Option<AccountId> {
         match self {
-            Self::Key { account, .. } => Some(account),
-            Self::Operator | Self::System => None,
+            Self::Key { account, .. } | Self::User { account, .. } => Some(account),
+            Self::Nobody | Self::Operator | Self::System => None,
+        }
+    }
+
+    /// The person who acts, if it is one.
+    #[must_use]
+    pub const fn user(self) -> Option<UserId> {
+        match self {
+            Self::Key { user, .. } => user,
+            Self::User { user, .. } => Some(user),
+            Self::Nobody | Self::Operator | Self::System => None,
+        }
+    }
+
+    /// The key that was used, if one was.
+    #[must_use]
+    pub const fn key(self) -> Option<KeyId> {
+        match self {
+            Self::Key { key, .. } => Some(key),
+            Self::Nobody | Self::Operator | Self::User { .. } | Self::System => None,
         }
     }
 
@@ -56,22 +104,46 @@ impl Actor {
     #[must_use]
     pub const fn kind(self) -> &'static str {
         match self {
+            Self::Nobody => "nobody",
             Self::Operator => "operator",
             Self::Key { .. } => "key",
+            Self::User { .. } => "user",
             Self::System => "system",
         }
     }
 }
 
-/// An authenticated caller.
+/// Where the rights of a caller come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Authority {
+    /// Nowhere.
+    Nothing,
+    /// From being the operator.
+    Everything,
+    /// From an account: on it and below, all that it may do itself.
+    Account(AccountId),
+    /// From people: what all of them hold, on an account and below, or anywhere.
+    People(Option<AccountId>),
+}
+
+/// An authenticated caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     /// Who really calls.
     pub actor: Actor,
     /// The account on whose behalf; `None` is the operator acting for nobody.
     pub subject: Option<AccountId>,
+    /// Whether the subject was assumed by right of being an administrator above it, not of being a member.
+    pub on_behalf: bool,
+    /// The people behind the credential; the first is the one who calls, if the actor is a person.
+    people: Vec<Person>,
+    authority: Authority,
+    /// Whether this is one person, who can turn to whatever they are a member of.
+    roams: bool,
     /// What may be done at most, over any account.
     ceiling: PermissionSet,
+    /// The scopes of the key, if there is one and it has any.
+    narrowing: Option<PermissionSet>,
 }
 
 /// The account that a request wants to act for.
@@ -83,23 +155,65 @@ pub struct Assume<'a> {
     pub line: Option<&'a Lineage>,
 }
 
+/// What a permission comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// Being the operator.
+    Operator,
+    /// Acting for this account, which is the one asked about or above it.
+    Account(AccountId),
+    /// A role that a person holds on this account.
+    Role {
+        /// Whose.
+        user: UserId,
+        /// What the role is called.
+        role: String,
+        /// Where they hold it.
+        account: AccountId,
+    },
+}
+
+/// One thing that stands between a caller and a permission. Taking away all that are named gives it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Barrier {
+    /// There is no credential.
+    Anonymous,
+    /// The account asked about is neither the one acted for nor below it.
+    Outside(AccountId),
+    /// The scopes of the key do not hold it, or the actor does not hold it over the account acted for.
+    Narrowed,
+    /// No role of this person holds it here.
+    NoRole(UserId),
+    /// This account does not inherit administrators.
+    SwitchedOff(AccountId),
+}
+
+impl fmt::Display for Barrier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Anonymous => f.write_str("There is no credential."),
+            Self::Outside(account) => write!(f, "It is neither {account} nor below it."),
+            Self::Narrowed => f.write_str("The credential is narrower than that."),
+            Self::NoRole(user) => write!(f, "No role of {user} holds it there."),
+            Self::SwitchedOff(account) => write!(f, "{account} does not inherit administrators."),
+        }
+    }
+}
+
 impl Caller {
-    /// Authenticates: the key works, its account is active, the assumed account may be assumed.
+    /// Authenticates: the credential works, its account is active, the assumed account may be assumed.
     ///
     /// # Errors
-    /// `key_revoked`, `key_expired`, `account_suspended`, `account_closed`, `assume_forbidden`.
+    /// `key_revoked`, `key_expired`, `session_expired`, `account_suspended`, `account_closed`, `assume_forbidden`.
     pub fn admit(bearer: Bearer<'_>, assume: Option<Assume<'_>>, now: Timestamp) -> Result<Self, Refusal> {
         let caller = match bearer {
-            Bearer::Operator => Self { actor: Actor::Operator, subject: None, ceiling: PermissionSet::ALL },
-            Bearer::Key(key, line) => {
-                key.check_usable(now)?;
-                match line.effective_status() {
-                    Status::Active => (),
-                    Status::Suspended => return Err(Code::AccountSuspended.into()),
-                    Status::Closed => return Err(Code::AccountClosed.into()),
-                }
-                let account = key.account_id;
-                Self { actor: Actor::Key { key: key.id, account }, subject: Some(account), ceiling: key.scopes() }
+            Bearer::Nobody => Self::nobody(),
+            Bearer::Operator => Self::alone(Actor::Operator, Authority::Everything),
+            Bearer::Key { key, line, people } => Self::with_key(key, line, people, now)?,
+            Bearer::Session { session, line, person } => {
+                session.check_usable(now)?;
+                check_active(line.effective_status())?;
+                Self::person(person, line.account().id)
             }
         };
         match assume {
@@ -108,56 +222,238 @@ impl Caller {
         }
     }
 
+    fn alone(actor: Actor, authority: Authority) -> Self {
+        Self {
+            actor,
+            subject: None,
+            on_behalf: false,
+            people: Vec::new(),
+            authority,
+            roams: false,
+            ceiling: PermissionSet::ALL,
+            narrowing: None,
+        }
+    }
+
+    /// Somebody without a credential.
+    #[must_use]
+    pub fn nobody() -> Self {
+        Self::alone(Actor::Nobody, Authority::Nothing)
+    }
+
+    /// Somebody whose identity was proven, acting as a member of `account`.
+    #[must_use]
+    pub fn person(person: Person, account: AccountId) -> Self {
+        Self {
+            actor: Actor::User { user: person.user, account },
+            subject: Some(account),
+            people: vec![person],
+            roams: true,
+            ..Self::alone(Actor::Nobody, Authority::People(None))
+        }
+    }
+
+    fn with_key(key: &Key, line: &Lineage, people: Vec<Person>, now: Timestamp) -> Result<Self, Refusal> {
+        key.check_usable(now)?;
+        // A key dies with the last right that one of its people has here.
+        if people.iter().any(|person| person.rights_over(line).is_empty()) {
+            return Err(Code::KeyRevoked.into());
+        }
+        check_active(line.effective_status())?;
+        let account = line.account();
+        let authority =
+            if people.is_empty() { Authority::Account(account.id) } else { Authority::People(Some(account.id)) };
+        let personal = account.kind == Kind::Personal && people.len() == 1;
+        let user = if personal { people.first().map(|person| person.user) } else { key.user_id };
+        Ok(Self {
+            actor: Actor::Key { key: key.id, account: account.id, user },
+            subject: Some(account.id),
+            people,
+            roams: personal,
+            ceiling: key.scopes(),
+            narrowing: key.scopes,
+            ..Self::alone(Actor::Nobody, authority)
+        })
+    }
+
     fn assume(self, assume: Assume<'_>) -> Result<Self, Refusal> {
         // Unknown, foreign, above and beside are all the same answer: nothing is learned from it.
         let forbidden = || Refusal::from(Code::AssumeForbidden);
         let line = assume.line.ok_or_else(forbidden)?;
-        let rights = self.rights_over(line);
-        if !rights.holds(Permission::AccountAssume) || line.effective_status() != Status::Active {
+        let rights = if self.roams { self.of_people(line).and(self.ceiling) } else { self.rights_over(line) };
+        // A key has to be scoped for acting as another account, whatever its owner is there.
+        let is_member = self.roams
+            && self.ceiling.holds(Permission::AccountAssume)
+            && self.people.iter().all(|person| person.membership_on(assume.id).is_some());
+        if !(is_member || rights.holds(Permission::AccountAssume)) || line.effective_status() != Status::Active {
             return Err(forbidden());
         }
-        Ok(Self { subject: Some(assume.id), ceiling: rights, ..self })
+        Ok(Self {
+            actor: self.actor_facing(line),
+            subject: Some(assume.id),
+            on_behalf: !is_member,
+            authority: Authority::Account(assume.id),
+            roams: false,
+            ceiling: rights,
+            ..self
+        })
+    }
+
+    /// A person acts as a member of the account on the line through which they stand closest to its end.
+    fn actor_facing(&self, line: &Lineage) -> Actor {
+        match (self.actor, self.people.first().and_then(|person| person.standing(line))) {
+            (Actor::User { user, .. }, Some(account)) => Actor::User { user, account },
+            (actor, _) => actor,
+        }
+    }
+
+    /// The same caller, turned to the account that `target` leads to: a person who acts for nobody else acts there as
+    /// the member of it, or of an account above it, that they are.
+    #[must_use]
+    pub fn facing(self, target: &Lineage) -> Self {
+        if self.authority != Authority::People(None) {
+            return self;
+        }
+        let actor = self.actor_facing(target);
+        Self { actor, subject: actor.account(), ..self }
     }
 
     /// Whether the caller is the operator, acting for no account.
     #[must_use]
     pub fn is_operator(&self) -> bool {
-        self.actor == Actor::Operator && self.subject.is_none()
+        self.authority == Authority::Everything
+    }
+
+    /// The scopes of the credential, if it has any.
+    #[must_use]
+    pub const fn narrowing(&self) -> Option<PermissionSet> {
+        self.narrowing
+    }
+
+    /// The person who has to answer for what the caller makes: keys, for instance.
+    #[must_use]
+    pub fn maker(&self) -> Option<UserId> {
+        self.people.last().map(|person| person.user)
+    }
+
+    /// The membership on `account` of the person who calls, if they are a member and act for themselves or for it.
+    #[must_use]
+    pub fn own_membership(&self, account: AccountId) -> Option<&Membership> {
+        let user = self.actor.user()?;
+        let acts_there = match self.authority {
+            Authority::People(within) => self.roams || within == Some(account),
+            Authority::Account(subject) => subject == account,
+            Authority::Nothing | Authority::Everything => false,
+        };
+        let own = self.people.iter().find(|person| person.user == user)?;
+        own.membership_on(account).filter(|_| acts_there)
+    }
+
+    /// The memberships of the person who calls, wherever they are; empty if it is no person, or acting for an account.
+    #[must_use]
+    pub fn roaming_user(&self) -> Option<UserId> {
+        if self.roams && self.authority == Authority::People(None) { self.actor.user() } else { None }
+    }
+
+    fn of_people(&self, target: &Lineage) -> PermissionSet {
+        self.people.iter().fold(PermissionSet::ALL, |rights, person| rights.and(person.rights_over(target)))
     }
 
     /// What the caller may do over the account that `target` leads to. Nothing: it is invisible.
     #[must_use]
     pub fn rights_over(&self, target: &Lineage) -> PermissionSet {
-        let Some(subject) = self.subject else { return self.ceiling };
-        let Some(mut between) = target.below(subject) else { return PermissionSet::NONE };
-        let reach = if between.all(|account| account.inherits.admins) { PermissionSet::ALL } else { SHUT_OUT };
-        reach.and(self.ceiling)
+        self.reach(target).and(self.ceiling)
+    }
+
+    /// The same without what the credential is narrowed to.
+    fn reach(&self, target: &Lineage) -> PermissionSet {
+        match self.authority {
+            Authority::Nothing => PermissionSet::NONE,
+            Authority::Everything => PermissionSet::ALL,
+            Authority::Account(home) => of_account(home, target),
+            Authority::People(None) => self.of_people(target),
+            Authority::People(Some(home)) => of_account(home, target).and(self.of_people(target)),
+        }
     }
 
     /// Whether the caller may see that the account exists.
     #[must_use]
     pub fn sees(&self, target: &Lineage) -> bool {
-        match self.subject {
-            None => true,
-            Some(subject) => target.contains(subject),
+        !self.reach(target).is_empty()
+    }
+
+    /// Where the caller has `permission` over the account from, or all that keeps it away.
+    ///
+    /// # Errors
+    /// The barriers: none of them is there without need, and without all of them the permission is held.
+    pub fn explain(&self, target: &Lineage, permission: Permission) -> Result<Source, Vec<Barrier>> {
+        let mut barriers = Vec::new();
+        if !self.ceiling.holds(permission) {
+            barriers.push(Barrier::Narrowed);
         }
+        let mut source = Source::Operator;
+        match self.authority {
+            Authority::Nothing => barriers.push(Barrier::Anonymous),
+            Authority::Everything => (),
+            Authority::Account(home) => {
+                source = Source::Account(home);
+                barriers.extend(keep_account_out(home, target, permission));
+            }
+            Authority::People(within) => {
+                barriers.extend(within.map(|home| keep_account_out(home, target, permission)).unwrap_or_default());
+                for person in &self.people {
+                    match person.explain(target, permission) {
+                        Ok(grant) if person.user == self.people.first().map_or(person.user, |first| first.user) => {
+                            let (role, account) = (grant.role.name.clone(), grant.account);
+                            source = Source::Role { user: person.user, role, account };
+                        }
+                        Ok(_) => (),
+                        Err(Lack::NoRole) => barriers.push(Barrier::NoRole(person.user)),
+                        Err(Lack::SwitchedOff(accounts)) => {
+                            barriers.extend(accounts.into_iter().map(Barrier::SwitchedOff));
+                        }
+                    }
+                }
+            }
+        }
+        let mut seen = Vec::new();
+        barriers.retain(|barrier| {
+            !seen.contains(barrier) && {
+                seen.push(barrier.clone());
+                true
+            }
+        });
+        if barriers.is_empty() { Ok(source) } else { Err(barriers) }
     }
 
     /// Whether the caller holds `permission` over the account that `target` leads to.
     ///
     /// # Errors
-    /// `not_found` if the account is invisible to the caller, else `permission_denied`.
+    /// `not_found` if the account is invisible to the caller; `account_suspended` or `account_closed` for a person who
+    /// acts as a member of such an account; else `permission_denied`, with what stands in the way.
     pub fn check(&self, target: &Lineage, permission: Permission) -> Result<(), Refusal> {
+        self.check_seen(target)?;
+        if self.rights_over(target).holds(permission) {
+            return Ok(());
+        }
+        let barriers = self.explain(target, permission).err().unwrap_or_default();
+        let why: String = barriers.iter().map(|barrier| format!(" {barrier}")).collect();
+        let id = target.account().id;
+        Err(Refusal::new(Code::PermissionDenied, format!("This needs `{permission}` on {id}.{why}")))
+    }
+
+    /// Whether the caller may know that the account exists, and the account as a member of which they act is active.
+    ///
+    /// # Errors
+    /// `not_found`, `account_suspended`, `account_closed`.
+    pub fn check_seen(&self, target: &Lineage) -> Result<(), Refusal> {
         if !self.sees(target) {
             return Err(Code::NotFound.into());
         }
-        if !self.rights_over(target).holds(permission) {
-            return Err(Refusal::new(
-                Code::PermissionDenied,
-                format!("This needs `{permission}` on {}.", target.account().id),
-            ));
+        match self.actor {
+            Actor::User { account, .. } => target.status_of(account).map_or(Ok(()), check_active),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Whether the caller is the operator.
@@ -169,109 +465,35 @@ impl Caller {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::account::Account;
-    use crate::id::Id;
-    use crate::key::Environment;
-    use crate::lineage::tests::{id, line};
-
-    const NOW: Timestamp = Timestamp(10);
-
-    fn key_of(n: u8, scopes: Option<PermissionSet>) -> Key {
-        Key {
-            id: KeyId::from_bytes([n; 16]),
-            account_id: id(n),
-            name: "k".to_owned(),
-            environment: Environment::Live,
-            last_four: "abcd".to_owned(),
-            scopes,
-            created_at: Timestamp(0),
-            expires_at: None,
-            revoked_at: None,
-            last_used_at: None,
-            last_used_ip: None,
-            rotated_from: None,
-        }
-    }
-
-    fn plain(n: u8) -> Lineage {
-        line(n, |_, _| ())
-    }
-
-    fn caller(n: u8) -> Caller {
-        Caller::admit(Bearer::Key(&key_of(n, None), &plain(n)), None, NOW).expect("active")
-    }
-
-    fn assume(n: u8, target: u8, change: impl Fn(u8, &mut Account)) -> Result<Caller, Code> {
-        let target_line = line(target, &change);
-        let assume = Assume { id: id(target), line: Some(&target_line) };
-        Caller::admit(Bearer::Key(&key_of(n, None), &line(n, &change)), Some(assume), NOW).map_err(|r| r.code)
-    }
-
-    #[test]
-    fn a_key_reaches_down_and_never_up() {
-        let caller = caller(2);
-        assert_eq!(caller.rights_over(&plain(2)), PermissionSet::ALL);
-        assert_eq!(caller.rights_over(&plain(4)), PermissionSet::ALL);
-        assert!(!caller.sees(&plain(1)));
-        assert_eq!(caller.check(&plain(1), Permission::AccountRead).map_err(|r| r.code), Err(Code::NotFound));
-    }
-
-    #[test]
-    fn scopes_narrow_a_key_everywhere() {
-        let scopes = PermissionSet::of(&[Permission::AccountRead]);
-        let caller = Caller::admit(Bearer::Key(&key_of(1, Some(scopes)), &plain(1)), None, NOW).expect("active");
-        assert_eq!(caller.rights_over(&plain(3)), scopes);
-        assert_eq!(caller.check(&plain(3), Permission::AccountMove).map_err(|r| r.code), Err(Code::PermissionDenied));
-    }
-
-    #[test]
-    fn an_account_that_does_not_inherit_admins_keeps_ancestors_out_but_not_their_auditors() {
-        let target = line(4, |n, a| a.inherits.admins = n != 3);
-        assert_eq!(caller(1).rights_over(&target), SHUT_OUT);
-        assert_eq!(caller(3).rights_over(&target), PermissionSet::ALL, "the switch is about those above it");
-        assert_eq!(assume(1, 4, |n, a| a.inherits.admins = n != 3), Err(Code::AssumeForbidden));
-    }
-
-    #[test]
-    fn assuming_moves_the_subject_down_only() {
-        let caller = assume(1, 3, |_, _| ()).expect("a descendant");
-        assert_eq!((caller.subject, caller.actor.account()), (Some(id(3)), Some(id(1))));
-        assert!(!caller.sees(&plain(2)), "what the subject cannot see, the actor cannot see through it");
-        assert_eq!(assume(2, 2, |_, _| ()), Ok(super::tests::caller(2)), "the own id changes nothing");
-        assert_eq!(assume(3, 1, |_, _| ()), Err(Code::AssumeForbidden), "upwards");
-        let suspended = |n: u8, a: &mut Account| a.status = if n == 3 { Status::Suspended } else { Status::Active };
-        assert_eq!(assume(1, 3, suspended), Err(Code::AssumeForbidden));
-        let unknown = Assume { id: id(9), line: None };
-        let key = key_of(1, None);
-        assert_eq!(
-            Caller::admit(Bearer::Key(&key, &plain(1)), Some(unknown), NOW).map_err(|r| r.code),
-            Err(Code::AssumeForbidden)
-        );
-    }
-
-    #[test]
-    fn the_operator_may_all_but_keeps_to_the_subject_while_assuming() {
-        let operator = Caller::admit(Bearer::Operator, None, NOW).expect("always");
-        assert!(operator.is_operator() && operator.sees(&plain(3)));
-        let line = plain(2);
-        let assumed =
-            Caller::admit(Bearer::Operator, Some(Assume { id: id(2), line: Some(&line) }), NOW).expect("active");
-        assert!(!assumed.sees(&plain(1)) && assumed.check_operator().is_err());
-    }
-
-    #[test]
-    fn dead_keys_and_shut_accounts_are_told_apart() {
-        let revoked = Key { revoked_at: Some(Timestamp(1)), expires_at: Some(Timestamp(1)), ..key_of(2, None) };
-        let admit = |key: &Key, line: &Lineage| Caller::admit(Bearer::Key(key, line), None, NOW).map_err(|r| r.code);
-        assert_eq!(admit(&revoked, &plain(2)), Err(Code::KeyRevoked));
-        let expired = Key { expires_at: Some(NOW), ..key_of(2, None) };
-        assert_eq!(admit(&expired, &plain(2)), Err(Code::KeyExpired));
-        let below = line(2, |n, a| a.status = if n == 1 { Status::Suspended } else { Status::Active });
-        assert_eq!(admit(&key_of(2, None), &below), Err(Code::AccountSuspended));
-        let closed = line(2, |n, a| a.status = if n == 2 { Status::Closed } else { Status::Active });
-        assert_eq!(admit(&key_of(2, None), &closed), Err(Code::AccountClosed));
+/// Whether somebody who acts for an account with this effective status is let in.
+///
+/// # Errors
+/// `account_suspended`, `account_closed`.
+pub fn check_active(status: Status) -> Result<(), Refusal> {
+    match status {
+        Status::Active => Ok(()),
+        Status::Suspended => Err(Code::AccountSuspended.into()),
+        Status::Closed => Err(Code::AccountClosed.into()),
     }
 }
+
+/// What an account may do over itself and over the accounts below it.
+fn of_account(home: AccountId, target: &Lineage) -> PermissionSet {
+    let Some(mut between) = target.below(home) else { return PermissionSet::NONE };
+    if between.all(|account| account.inherits.admins) { PermissionSet::ALL } else { SHUT_OUT }
+}
+
+/// What keeps an account from a permission over another.
+fn keep_account_out(home: AccountId, target: &Lineage, permission: Permission) -> Vec<Barrier> {
+    match target.below(home) {
+        None => vec![Barrier::Outside(home)],
+        Some(_) if SHUT_OUT.holds(permission) => Vec::new(),
+        Some(between) => {
+            let switched_off = |account: &&Account| !account.inherits.admins;
+            between.filter(switched_off).map(|account| Barrier::SwitchedOff(account.id)).collect()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

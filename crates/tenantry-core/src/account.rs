@@ -1,9 +1,8 @@
 //! An account: a node of the tree, its status, and the limits of the tree it is in.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::str::FromStr;
 
+use crate::feature::Feature;
 use crate::id::AccountId;
 use crate::{Document, Timestamp};
 
@@ -25,16 +24,16 @@ macro_rules! words {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(self.as_str())
             }
         }
 
-        impl FromStr for $name {
-            type Err = UnknownWord;
-            fn from_str(text: &str) -> Result<Self, UnknownWord> {
-                match text { $($word => Ok(Self::$variant),)* _ => Err(UnknownWord) }
+        impl std::str::FromStr for $name {
+            type Err = $crate::account::UnknownWord;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                match text { $($word => Ok(Self::$variant),)* _ => Err($crate::account::UnknownWord) }
             }
         }
     };
@@ -150,6 +149,10 @@ pub struct Account {
     pub updated_at: Timestamp,
     /// When it was closed.
     pub closed_at: Option<Timestamp>,
+    /// When its admin canceled the organization; it takes no new members and keys since.
+    pub canceled_at: Option<Timestamp>,
+    /// What it may use, and how much, as assigned from above.
+    pub features: BTreeMap<String, Feature>,
 }
 
 impl Account {
@@ -177,6 +180,8 @@ impl Account {
             created_at: now,
             updated_at: now,
             closed_at: None,
+            canceled_at: None,
+            features: BTreeMap::new(),
         }
     }
 

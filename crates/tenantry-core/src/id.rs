@@ -84,6 +84,22 @@ ids! {
     AuditId = "aud";
     /// One HTTP request.
     RequestId = "req";
+    /// A person.
+    UserId = "usr";
+    /// A custom role.
+    RoleId = "rol";
+    /// An invitation to become a member.
+    InvitationId = "inv";
+    /// A link with which customers make child organizations.
+    LinkId = "lnk";
+    /// A signed-in browser or program of a user.
+    SessionId = "ses";
+    /// A passkey of a user.
+    PasskeyId = "pky";
+    /// A mail that is to be sent.
+    MailId = "mal";
+    /// What a link in a mail is good for.
+    TicketId = "tkt";
 }
 
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";

@@ -1,16 +1,13 @@
-//! API keys: the text that is shown once, and the record that is kept.
+//! API keys: the record that is kept. Their text, shown once, is in [`crate::secret`].
 //!
-//! `tny_<live|test>_<32 base-62 characters>_<6 characters of checksum>`. The prefix lets secret
-//! scanners find it, the checksum lets a typing error be told from a wrong key without a look-up.
-//! Only a SHA-256 of the text is stored: 190 random bits need no slow hash.
+//! A key acts for an account, or for one person inside it. It never does more than the person who made it could do
+//! themselves at that moment: whoever loses a right loses it in all keys that they made.
 
-use std::fmt;
-use std::str::FromStr;
-
-use crate::account::{UnknownWord, words};
-use crate::id::{AccountId, KeyId};
+use crate::account::words;
+use crate::id::{AccountId, KeyId, UserId};
 use crate::permission::{Permission, PermissionSet};
 use crate::refusal::{Code, Refusal};
+use crate::secret::Label;
 use crate::time::{Span, Timestamp};
 
 words! {
@@ -37,6 +34,17 @@ words! {
     }
 }
 
+impl Environment {
+    /// What the text of such a key says it is for.
+    #[must_use]
+    pub const fn label(self) -> Label {
+        match self {
+            Self::Live => Label::Live,
+            Self::Test => Label::Test,
+        }
+    }
+}
+
 impl Overlap {
     /// The length of the overlap.
     #[must_use]
@@ -50,70 +58,8 @@ impl Overlap {
     }
 }
 
-/// Random bytes that [`compose`] needs.
-pub const RANDOM_BYTES: usize = BODY * 2;
-
 /// The most keys of one account that are neither revoked nor expired.
 pub const MAX_LIVE_KEYS: i64 = 1_000;
-
-const BODY: usize = 32;
-const CHECKSUM: usize = 6;
-const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-
-/// Makes the text of a key out of random bytes.
-#[must_use]
-pub fn compose(environment: Environment, random: &[u8; RANDOM_BYTES]) -> String {
-    // 16 bits a character: the bias of the remainder is below one part in a thousand.
-    let (pairs, _) = random.as_chunks::<2>();
-    let body: String = pairs.iter().map(|pair| base62(u64::from(u16::from_be_bytes(*pair)))).collect();
-    let text = format!("tny_{environment}_{body}");
-    let checksum = checksum(&text);
-    format!("{text}_{checksum}")
-}
-
-/// Whether `text` has the form and the checksum of a key.
-///
-/// # Errors
-/// `key_malformed`.
-pub fn check_text(text: &str) -> Result<(), Refusal> {
-    let well_formed = || {
-        let (rest, given) = text.rsplit_once('_')?;
-        let (environment, body) = rest.strip_prefix("tny_")?.split_once('_')?;
-        environment.parse::<Environment>().ok()?;
-        let sound = body.len() >= 26 && body.bytes().all(|b| b.is_ascii_alphanumeric()) && checksum(rest) == given;
-        sound.then_some(())
-    };
-    well_formed().ok_or_else(|| Code::KeyMalformed.into())
-}
-
-/// The characters by which people recognise a key: the last four of its random part.
-#[must_use]
-pub fn last_four(text: &str) -> String {
-    let body = text.rsplit_once('_').map_or(text, |(rest, _)| rest);
-    body.chars().skip(body.chars().count().saturating_sub(4)).collect()
-}
-
-fn base62(value: u64) -> char {
-    let digit = usize::try_from(value % 62).unwrap_or_default();
-    BASE62.get(digit).copied().map_or('0', char::from)
-}
-
-fn checksum(text: &str) -> String {
-    let mut rest = u64::from(crc32(text.as_bytes()));
-    let mut digits = [0_u64; CHECKSUM];
-    for digit in digits.iter_mut().rev() {
-        *digit = rest % 62;
-        rest /= 62;
-    }
-    digits.into_iter().map(base62).collect()
-}
-
-/// CRC-32 as in ISO 3309 (the one of zip and PNG).
-fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(u32::MAX, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0xEDB8_8320 } else { crc >> 1 })
-    })
-}
 
 /// A key as stored: everything but its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,6 +68,10 @@ pub struct Key {
     pub id: KeyId,
     /// The account that it acts for.
     pub account_id: AccountId,
+    /// The member for whom it acts inside the account; `None`: it acts for the account itself.
+    pub user_id: Option<UserId>,
+    /// The person who made it, directly or through another key; `None`: the operator did.
+    pub maker_id: Option<UserId>,
     /// What its owner calls it.
     pub name: String,
     /// Where it is meant to be used.
@@ -186,18 +136,26 @@ impl Key {
         self.scopes.unwrap_or(PermissionSet::ALL)
     }
 
+    /// The people who have to hold a right for the key to have it.
+    #[must_use]
+    pub fn people(&self) -> [Option<UserId>; 2] {
+        [self.user_id, self.maker_id.filter(|maker| self.user_id != Some(*maker))]
+    }
+
     /// How people see the key after its secret was shown.
     #[must_use]
     pub fn masked(&self) -> String {
         format!("tny_{}_…{}", self.environment, self.last_four)
     }
 
-    /// The key that takes over from this one, with the same grants and the same length of life.
+    /// The key that takes over from this one, with the same grants and the same length of life. Whoever replaces it is
+    /// its maker from then on.
     #[must_use]
-    pub fn successor(&self, id: KeyId, last_four: String, now: Timestamp) -> Self {
+    pub fn successor(&self, id: KeyId, last_four: String, maker_id: Option<UserId>, now: Timestamp) -> Self {
         Self {
             id,
             last_four,
+            maker_id,
             created_at: now,
             expires_at: self.expires_at.map(|end| now.plus(end.since(self.created_at))),
             revoked_at: None,
@@ -216,18 +174,21 @@ impl Key {
     }
 }
 
-/// The scopes of a new key made with a credential that holds `maker`: never wider than it, and as
-/// wide as it if nothing is asked for.
+/// The scopes of a new key made with a credential that holds `maker` here and is itself narrowed to `narrowing`: never
+/// wider than it, and narrowed the same way if nothing is asked for.
 ///
 /// # Errors
 /// `scope_exceeded`, naming what is too much.
-pub fn grant(asked: Option<PermissionSet>, maker: PermissionSet) -> Result<Option<PermissionSet>, Refusal> {
-    let all = maker == PermissionSet::ALL;
-    let Some(asked) = asked else { return Ok((!all).then_some(maker)) };
+pub fn grant(
+    asked: Option<PermissionSet>,
+    maker: PermissionSet,
+    narrowing: Option<PermissionSet>,
+) -> Result<Option<PermissionSet>, Refusal> {
+    let Some(asked) = asked else { return Ok(narrowing) };
     if asked.within(maker) {
         return Ok(Some(asked));
     }
-    let excess: Vec<_> = asked.iter().filter(|p| !maker.holds(*p)).map(Permission::as_str).collect();
+    let excess: Vec<_> = asked.without(maker).iter().map(Permission::as_str).collect();
     Err(Refusal::new(Code::ScopeExceeded, format!("You do not hold {} here.", excess.join(", "))))
 }
 
@@ -235,12 +196,13 @@ pub fn grant(asked: Option<PermissionSet>, maker: PermissionSet) -> Result<Optio
 mod tests {
     use super::*;
     use crate::id::Id;
-    use proptest::prelude::*;
 
     fn key() -> Key {
         Key {
             id: KeyId::from_bytes([1; 16]),
             account_id: AccountId::from_bytes([1; 16]),
+            user_id: None,
+            maker_id: None,
             name: "k".to_owned(),
             environment: Environment::Live,
             last_four: "abcd".to_owned(),
@@ -255,31 +217,6 @@ mod tests {
     }
 
     #[test]
-    fn the_text_is_stable() {
-        let text = compose(Environment::Live, &[0; RANDOM_BYTES]);
-        assert_eq!(text.len(), 9 + 32 + 7);
-        assert!(text.starts_with("tny_live_00000000000000000000000000000000_"), "{text}");
-        assert_eq!(crc32(b"123456789"), 0xCBF4_3926, "the check value of CRC-32");
-        assert_eq!(last_four(&text), "0000");
-    }
-
-    proptest! {
-        #[test]
-        fn every_typing_error_is_noticed(random: [u8; RANDOM_BYTES], at in 0_usize..48, letter in "[0-9A-Za-z_]") {
-            let text = compose(Environment::Test, &random);
-            prop_assert_eq!(check_text(&text), Ok(()));
-            let mut wrong = text.clone();
-            wrong.replace_range(at..=at, &letter);
-            prop_assert_eq!(check_text(&wrong).is_ok(), wrong == text);
-        }
-
-        #[test]
-        fn no_text_makes_the_check_panic(text: String) {
-            prop_assert!(check_text(&text).is_err());
-        }
-    }
-
-    #[test]
     fn a_rotated_key_ends_but_never_later_than_before() {
         let now = Timestamp(1_000);
         assert_eq!(key().end_after_rotation(Overlap::Day, now), now.plus(Span::days(1)));
@@ -287,7 +224,7 @@ mod tests {
         assert_eq!(short.end_after_rotation(Overlap::Week, now), Timestamp(2_000));
         assert_eq!(short.state(Timestamp(1_999)), State::Active);
         assert_eq!(short.state(Timestamp(2_000)), State::Expired);
-        let next = short.successor(KeyId::from_bytes([2; 16]), "wxyz".to_owned(), now);
+        let next = short.successor(KeyId::from_bytes([2; 16]), "wxyz".to_owned(), None, now);
         assert_eq!((next.expires_at, next.rotated_from), (Some(Timestamp(3_000)), Some(short.id)));
     }
 
@@ -295,9 +232,9 @@ mod tests {
     fn a_key_is_never_wider_than_its_maker() {
         let maker = PermissionSet::of(&[Permission::AccountRead, Permission::KeyManage]);
         let wide = PermissionSet::of(&[Permission::AccountRead, Permission::AccountClose]);
-        assert_eq!(grant(Some(wide), maker).map_err(|r| r.code), Err(Code::ScopeExceeded));
-        assert_eq!(grant(None, maker), Ok(Some(maker)));
-        assert_eq!(grant(None, PermissionSet::ALL), Ok(None));
-        assert_eq!(grant(Some(PermissionSet::NONE), maker), Ok(Some(PermissionSet::NONE)));
+        assert_eq!(grant(Some(wide), maker, None).map_err(|r| r.code), Err(Code::ScopeExceeded));
+        assert_eq!(grant(None, maker, Some(maker)), Ok(Some(maker)));
+        assert_eq!(grant(None, maker, None), Ok(None), "its maker bounds it at every use");
+        assert_eq!(grant(Some(PermissionSet::NONE), maker, None), Ok(Some(PermissionSet::NONE)));
     }
 }

@@ -14,19 +14,36 @@
 //! | [`account`] | an account, its status and limits |
 //! | [`lineage`] | an account with its ancestors, and all that is inherited down it |
 //! | [`tree`] | may this account be created, moved, detached, suspended, activated, closed? |
-//! | [`key`] | API keys: their text, their state, their scopes |
-//! | [`access`] | who is calling, for whom, and with what rights over an account |
+//! | [`feature`] | named capabilities and limits, handed down the tree |
+//! | [`secret`] | the text of keys, session tokens and link tokens |
+//! | [`key`] | API keys: their state, their scopes |
+//! | [`session`] | somebody who is signed in |
+//! | [`role`] | named sets of permissions, and the rank guard |
+//! | [`rights`] | what a person may do over an account, and why |
+//! | [`member`], [`invitation`] | who may give, change and take roles; seats; being asked to join |
+//! | [`ticket`] | what links in mails are good for, and which mails there are |
+//! | [`throttle`] | how often something may be tried |
+//! | [`access`] | who is calling, for whom, with what rights over an account, and why |
 //! | [`event`] | the table of event kinds, and revisions of the changelog |
 
 pub mod access;
 pub mod account;
 pub mod document;
 pub mod event;
+pub mod feature;
 pub mod id;
+pub mod invitation;
 pub mod key;
 pub mod lineage;
+pub mod member;
 pub mod permission;
 pub mod refusal;
+pub mod rights;
+pub mod role;
+pub mod secret;
+pub mod session;
+pub mod throttle;
+pub mod ticket;
 pub mod time;
 pub mod tree;
 

@@ -81,6 +81,14 @@ impl Lineage {
         Some(Self { above: above.to_vec(), account: account.clone() })
     }
 
+    /// The line of an account on this one.
+    #[must_use]
+    pub fn up_to(&self, id: AccountId) -> Option<Self> {
+        let above: Vec<Account> = self.iter().take_while(|account| account.id != id).cloned().collect();
+        let account = self.iter().nth(above.len())?.clone();
+        Some(Self { above, account })
+    }
+
     /// The accounts above, root first.
     #[must_use]
     pub fn ancestors(&self) -> &[Account] {
@@ -107,6 +115,19 @@ impl Lineage {
     /// The status that counts: an account is suspended while any ancestor is.
     pub fn effective_status(&self) -> Status {
         self.iter().fold(Status::Active, |above, account| account.status.below(above))
+    }
+
+    /// The status that counts for an account of the line.
+    #[must_use]
+    pub fn status_of(&self, id: AccountId) -> Option<Status> {
+        let mut above = Status::Active;
+        for account in self.iter() {
+            above = account.status.below(above);
+            if account.id == id {
+                return Some(above);
+            }
+        }
+        None
     }
 
     /// Which settings are locked for the account, and by which ancestor (the highest wins).

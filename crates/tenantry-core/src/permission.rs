@@ -1,13 +1,15 @@
-//! The table of permissions, and sets of them.
+//! The table of permissions and of the built-in roles that hold them, and sets of permissions.
 //!
-//! One row names one activity. Routes, key scopes, the OpenAPI document and the documentation
+//! One row names one activity. Routes, roles, key scopes, the OpenAPI document and the documentation
 //! are all made from this table.
 
 use std::fmt;
 use std::str::FromStr;
 
+use crate::role::BuiltIn;
+
 macro_rules! permissions {
-    ($($variant:ident = $name:literal: $about:literal;)*) => {
+    ($($variant:ident = $name:literal [$($role:ident)*]: $about:literal;)*) => {
         /// One activity that a credential may or may not hold.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(u8)]
@@ -30,41 +32,47 @@ macro_rules! permissions {
             pub const fn about(self) -> &'static str {
                 match self { $(Self::$variant => $about,)* }
             }
+
+            /// The built-in roles that hold it.
+            #[must_use]
+            pub const fn held_by(self) -> &'static [BuiltIn] {
+                match self { $(Self::$variant => &[$(BuiltIn::$role,)*],)* }
+            }
         }
     };
 }
 
 permissions! {
-    AccountRead = "account.read": "See the account, its place in the tree, its settings and resources";
-    CreditsConsume = "credits.consume": "Call the APIs that the account is subscribed to";
-    OrganizationLeave = "organization.leave": "Leave the organization";
-    AccountUpdate = "account.update": "Change name, contact, metadata and what is inherited";
-    SettingsUpdate = "settings.update": "Override and lock settings";
-    ResourceManage = "resource.manage": "Create, change, share and delete resources";
-    FeatureAssign = "feature.assign": "Hand features to children";
-    ChildCreate = "child.create": "Create child accounts";
-    AccountMove = "account.move": "Move the account, or accept one below it";
-    AccountSuspend = "account.suspend": "Suspend and activate";
-    AccountAssume = "account.assume": "Act on behalf of the account";
-    PaymentManage = "payment.manage": "Manage payment methods";
-    SubscriptionManage = "subscription.manage": "Subscribe, upgrade and downgrade";
-    SubscriptionCancel = "subscription.cancel": "Cancel subscriptions";
-    MemberRead = "member.read": "See who is a member";
-    MemberInvite = "member.invite": "Invite members";
-    InvitationCancel = "invitation.cancel": "Cancel invitations";
-    MemberRemove = "member.remove": "Remove members";
-    RoleAssign = "role.assign": "Assign roles to members";
-    RoleManage = "role.manage": "Define custom roles";
-    KeyManage = "key.manage": "See, create, rotate and revoke any key of the account";
-    IpAllowlistManage = "ip_allowlist.manage": "Set from where the account may be used";
-    RestrictionManage = "restriction.manage": "Set what may be called";
-    UsageRead = "usage.read": "See the usage of the whole organization";
-    InvoiceRead = "invoice.read": "See invoices";
-    BudgetManage = "budget.manage": "Set budgets";
-    AuditRead = "audit.read": "Read the audit log";
-    WebhookManage = "webhook.manage": "Manage webhooks";
-    AccountClose = "account.close": "Close the account";
-    OrganizationCancel = "organization.cancel": "Cancel the organization subscription";
+    AccountRead = "account.read" [Admin Maintainer Member]: "See the account, its place in the tree, its settings and resources";
+    CreditsConsume = "credits.consume" [Admin Maintainer Member]: "Call the APIs that the account is subscribed to";
+    OrganizationLeave = "organization.leave" [Maintainer Member]: "Leave the organization";
+    AccountUpdate = "account.update" [Admin Maintainer]: "Change name, contact, metadata and what is inherited";
+    SettingsUpdate = "settings.update" [Admin Maintainer]: "Override and lock settings";
+    ResourceManage = "resource.manage" [Admin Maintainer]: "Create, change, share and delete resources";
+    FeatureAssign = "feature.assign" [Admin Maintainer]: "Hand features to children";
+    ChildCreate = "child.create" [Admin Maintainer]: "Create child accounts";
+    AccountMove = "account.move" [Admin Maintainer]: "Move the account, or accept one below it";
+    AccountSuspend = "account.suspend" [Admin Maintainer]: "Suspend and activate";
+    AccountAssume = "account.assume" [Admin Maintainer]: "Act on behalf of the account";
+    PaymentManage = "payment.manage" [Admin Maintainer]: "Manage payment methods";
+    SubscriptionManage = "subscription.manage" [Admin Maintainer]: "Subscribe, upgrade and downgrade";
+    SubscriptionCancel = "subscription.cancel" [Admin]: "Cancel subscriptions";
+    MemberRead = "member.read" [Admin Maintainer Member]: "See who is a member";
+    MemberInvite = "member.invite" [Admin Maintainer]: "Invite members";
+    InvitationCancel = "invitation.cancel" [Admin Maintainer]: "Cancel invitations";
+    MemberRemove = "member.remove" [Admin Maintainer]: "Remove members";
+    RoleAssign = "role.assign" [Admin Maintainer]: "Assign roles to members";
+    RoleManage = "role.manage" [Admin Maintainer]: "Define custom roles";
+    KeyManage = "key.manage" [Admin Maintainer]: "See, create, rotate and revoke any key of the account";
+    IpAllowlistManage = "ip_allowlist.manage" [Admin Maintainer]: "Set from where the account may be used";
+    RestrictionManage = "restriction.manage" [Admin Maintainer]: "Set what may be called";
+    UsageRead = "usage.read" [Admin Maintainer]: "See the usage of the whole organization";
+    InvoiceRead = "invoice.read" [Admin Maintainer]: "See invoices";
+    BudgetManage = "budget.manage" [Admin Maintainer]: "Set budgets";
+    AuditRead = "audit.read" [Admin Maintainer]: "Read the audit log";
+    WebhookManage = "webhook.manage" [Admin Maintainer]: "Manage webhooks";
+    AccountClose = "account.close" [Admin]: "Close the account";
+    OrganizationCancel = "organization.cancel" [Admin]: "Cancel the organization subscription";
 }
 
 impl fmt::Display for Permission {
@@ -135,6 +143,18 @@ impl PermissionSet {
         self.0 & !other.0 == 0
     }
 
+    /// What is in either set.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// What is in this set and not in `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// Whether nothing is in the set.
     #[must_use]
     pub const fn is_empty(self) -> bool {
@@ -149,7 +169,7 @@ impl PermissionSet {
 
 impl FromIterator<Permission> for PermissionSet {
     fn from_iter<I: IntoIterator<Item = Permission>>(permissions: I) -> Self {
-        permissions.into_iter().fold(Self::NONE, |set, p| Self(set.0 | Self::of(&[p]).0))
+        permissions.into_iter().fold(Self::NONE, |set, p| set.or(Self::of(&[p])))
     }
 }
 

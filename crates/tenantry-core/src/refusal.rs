@@ -6,6 +6,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::time::Span;
+
 /// Families of refusals; the edge turns each into one status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
@@ -21,6 +23,8 @@ pub enum Kind {
     MethodNotAllowed,
     /// A rule of the tree, of keys or of resources stands against it.
     Conflict,
+    /// It was there, and is over.
+    Gone,
     /// `If-Match` names another version.
     Stale,
     /// The body is too large.
@@ -29,6 +33,8 @@ pub enum Kind {
     MediaType,
     /// The idempotency key was used for something else.
     Reused,
+    /// Too often; wait.
+    Throttled,
     /// The fault is ours.
     Internal,
     /// Not now; try again.
@@ -85,6 +91,10 @@ codes! {
         CredentialInQuery = "credential_in_query": "The query string looks like it carries a credential", "Send credentials in a header: addresses end up in logs. Rotate this one.";
         AssumeMalformed = "assume_malformed": "`x-assume-org` is not one account id", "Send the header once, with the id of one account, or leave it out.";
         AssumeRequired = "assume_required": "The operator has no organization of its own", "Name one with `x-assume-org`.";
+        TokenInvalid = "token_invalid": "The token is not one that works here", "Use the newest link, as it was sent; ask for another if it is old.";
+        CrossSite = "cross_site": "A page of another site tried to use a session", "Send the session's token as `Authorization: Bearer`, or call from the portal's own pages.";
+        PasskeyInvalid = "passkey_invalid": "The passkey's answer does not fit", "Start again: a challenge is good for five minutes and one answer.";
+        ProviderRefused = "provider_refused": "The identity provider did not confirm who you are", "Start again; `detail` says what was wrong.";
         IdempotencyKeyInvalid = "idempotency_key_invalid": "`Idempotency-Key` is not usable", "Send 1 to 255 visible ASCII characters, once.";
         IfMatchInvalid = "if_match_invalid": "`If-Match` is not an entity tag of this API", "Send the `ETag` of an earlier answer, quotes included.";
         PathInvalid = "path_invalid": "The path is not in canonical form", "Send it without empty, `.` or `..` segments, encoded slashes, backslashes or semicolons.";
@@ -94,14 +104,28 @@ codes! {
         KeyMalformed = "key_malformed": "The credential is not a key of this platform", "Check that the whole key was copied: its last six characters are a checksum.";
         KeyUnknown = "key_unknown": "No such key", "Check the environment the key was made for, or make a new one.";
         KeyRevoked = "key_revoked": "The key was revoked", "Use another key.";
+        SessionUnknown = "session_unknown": "No such session: it ended, or never was", "Sign in again.";
+        SessionExpired = "session_expired": "The session has expired", "Sign in again.";
+        SignInFailed = "sign_in_failed": "E-mail address and password do not fit", "Check both, or reset the password.";
+        SignInRequired = "sign_in_required": "There is a user with this address", "Sign in as that user first.";
+        CodeRequired = "code_required": "The account is protected by an authenticator", "Send `code` as well: six digits of the authenticator, or a recovery code.";
+        CodeWrong = "code_wrong": "The code does not fit", "Send the code that the authenticator shows now; each is good once.";
         KeyExpired = "key_expired": "The key has expired", "Use the key that replaced it, or make a new one.";
     }
     Forbidden {
         AccountSuspended = "account_suspended": "The account, or one above it, is suspended", "An administrator of the account above can activate it again.";
         AccountClosed = "account_closed": "The account is closed", "A closed account stays closed; use a key of another.";
-        AssumeForbidden = "assume_forbidden": "This account cannot be assumed", "Only active descendants can be assumed, by credentials that hold `account.assume`.";
+        AssumeForbidden = "assume_forbidden": "This account cannot be assumed", "Only active descendants can be assumed, by credentials that hold `account.assume`, and accounts in which one is a member.";
         PermissionDenied = "permission_denied": "The credential does not hold the permission", "Use a credential with the permission that `detail` names.";
         OperatorOnly = "operator_only": "Only the operator of this deployment may do this", "Ask the operator.";
+        SessionRequired = "session_required": "Only somebody who is signed in may do this", "Sign in, and send the session's token or cookie.";
+        MembershipRequired = "membership_required": "Only members of the account may do this", "Ask an administrator of the account to invite you.";
+        StepUpRequired = "step_up_required": "This needs a fresh proof of who you are", "Prove it with `POST /v1/sessions/current/proof`, then repeat the request within ten minutes.";
+        ReasonRequired = "reason_required": "Acting on behalf of another account from a browser needs a reason", "Say why in `x-assume-reason`; it is written to both audit logs.";
+        RankExceeded = "rank_exceeded": "Nobody gives, changes or takes a role wider than their own", "Ask somebody who holds what `detail` names.";
+        OwnRole = "own_role": "Nobody changes their own role", "Ask an administrator.";
+        MembershipInherited = "membership_inherited": "The person is a member of an account above, not of this one", "Change it there, or switch `inheritAdmins` off.";
+        WrongAddress = "wrong_address": "The invitation is for another e-mail address", "Sign in as the user with the address that was invited.";
         ScopeExceeded = "scope_exceeded": "A key cannot be wider than its maker", "Ask for a subset of the scopes of the key you are using.";
     }
     NotFound {
@@ -127,8 +151,30 @@ codes! {
         SettingLocked = "setting_locked": "An account above has locked the setting", "Ask that account to change or unlock it.";
         ExternalIdTaken = "external_id_taken": "The account already has a resource of this kind with this external id", "Use that resource, or another external id.";
         ShareOutsideSubtree = "share_outside_subtree": "A resource can only be shared with accounts below its owner", "Name a descendant of the owner, or `descendants`.";
+        LastAdmin = "last_admin": "An organization has an admin at all times", "Make somebody else an admin first.";
+        AdminCannotLeave = "admin_cannot_leave": "An admin cannot leave the organization", "Hand the role to another member first.";
+        AlreadyMember = "already_member": "The person is a member already", "Change their role instead.";
+        MembersRemain = "members_remain": "The organization still has other members", "Remove those that `detail` names first.";
+        OrganizationCanceled = "organization_canceled": "The organization was canceled", "Subscribe to it again first.";
+        InvitationPending = "invitation_pending": "The address is invited already", "Resend or cancel that invitation.";
+        InvitationUsed = "invitation_used": "The invitation was accepted already", "Sign in.";
+        InvitationStale = "invitation_stale": "The invitation cannot be accepted as it is", "Ask to be invited again.";
+        SeatsExceeded = "seats_exceeded": "The organization has no free seat", "Remove a member, cancel an invitation, or ask for a higher `seats.max`.";
+        RoleNameTaken = "role_name_taken": "There is a role of this name already", "Use that role, or another name.";
+        RoleInUse = "role_in_use": "The role is still held by members", "Give them another role first.";
+        FeatureExceeded = "feature_exceeded": "An account never has more than its parent", "Ask the account above for more.";
+        NotASuperOrganization = "not_a_super_organization": "Only super organizations let customers enroll", "Ask the operator to make the root one.";
+        LinkExhausted = "link_exhausted": "The link was used as often as it may be", "Ask for a new one.";
+        AuthenticatorExists = "authenticator_exists": "There is an authenticator already", "Remove it first.";
+        EmailTaken = "email_taken": "The e-mail address belongs to a user already", "Sign in as that user, or use another address.";
+        PasskeysUnavailable = "passkeys_unavailable": "Passkeys need a public address with a name", "Ask the operator to set `--public-url` to one.";
+        IdentityTaken = "identity_taken": "The identity belongs to another user, or the address to one who has not linked it", "Sign in another way, and link the identity from there.";
         KeysExceeded = "keys_exceeded": "The account has as many live keys as it may have", "Revoke keys that are no longer used.";
         IdempotencyInFlight = "idempotency_in_flight": "A request with this idempotency key is still running", "Wait for `Retry-After` and repeat the same request.";
+    }
+    Gone {
+        InvitationOver = "invitation_over": "The invitation is over", "Ask to be invited again.";
+        LinkOver = "link_over": "The link has expired or was taken back", "Ask for a new one.";
     }
     Stale {
         VersionStale = "version_stale": "The account has changed since the version that `If-Match` names", "Read it again and decide anew.";
@@ -141,6 +187,9 @@ codes! {
     }
     Reused {
         IdempotencyKeyReused = "idempotency_key_reused": "The idempotency key was used for another request", "Make a new key for every new request.";
+    }
+    Throttled {
+        TooManyAttempts = "too_many_attempts": "Too many attempts", "Wait for `Retry-After`, then try again.";
     }
     Internal {
         Internal = "internal": "The server failed", "Report `requestId` to the operator. The request may be repeated with the same idempotency key.";
@@ -175,13 +224,15 @@ pub struct Refusal {
     pub detail: Cow<'static, str>,
     /// The fields at fault, where there are any.
     pub fields: Vec<FieldError>,
+    /// How long to wait before trying again, where that helps.
+    pub wait: Option<Span>,
 }
 
 impl Refusal {
     /// A refusal that says more than its title.
     #[must_use]
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), fields: Vec::new() }
+        Self { code, detail: detail.into(), fields: Vec::new(), wait: None }
     }
 
     /// A refusal of one field of the body.
@@ -195,7 +246,14 @@ impl Refusal {
     pub fn at(code: Code, field: impl Into<String>, message: impl Into<String>) -> Self {
         let error = FieldError { field: field.into(), message: message.into() };
         let detail = format!("`{}`: {}", error.field, error.message);
-        Self { code, detail: detail.into(), fields: vec![error] }
+        Self { code, detail: detail.into(), fields: vec![error], wait: None }
+    }
+}
+
+impl From<Span> for Refusal {
+    /// Too many attempts, for this long.
+    fn from(wait: Span) -> Self {
+        Self { wait: Some(wait), ..Code::TooManyAttempts.into() }
     }
 }
 

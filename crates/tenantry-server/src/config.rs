@@ -12,8 +12,29 @@ pub struct Config {
     pub operator_token: Option<String>,
     /// The settings that an account may override.
     pub overridable_settings: BTreeSet<String>,
+    /// How mail is sent; `None` keeps it in a mailbox for the operator to read.
+    pub smtp_url: Option<String>,
+    /// Who mails are from.
+    pub mail_from: String,
+    /// What seals the secrets that have to be read again, besides what the database holds.
+    pub secret: Option<String>,
+    /// Where users can sign in instead of here.
+    pub providers: Vec<Provider>,
     /// How long things may take.
     pub timeouts: Timeouts,
+}
+
+/// An identity provider that speaks OpenID Connect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Provider {
+    /// What it is called here.
+    pub name: String,
+    /// Its address, below which its discovery document is.
+    pub issuer: String,
+    /// Who Tenantry is there.
+    pub client_id: String,
+    /// How Tenantry proves it.
+    pub client_secret: String,
 }
 
 /// How long a client may take.
@@ -46,6 +67,10 @@ impl Default for Config {
             public_url: "http://127.0.0.1:8080".to_owned(),
             operator_token: None,
             overridable_settings: ["timezone", "language", "recording", "policies"].map(str::to_owned).into(),
+            smtp_url: None,
+            mail_from: "Tenantry <tenantry@localhost>".to_owned(),
+            secret: None,
+            providers: Vec::new(),
             timeouts: Timeouts::default(),
         }
     }

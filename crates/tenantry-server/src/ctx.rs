@@ -11,15 +11,18 @@ use serde::Serialize;
 use tenantry_core::event::Event;
 use tenantry_core::id::{AccountId, RequestId};
 use tenantry_core::refusal::Code;
-use tenantry_core::{Refusal, Timestamp, key};
-use tenantry_store::operator::{OperatorRead, OperatorWrite};
+use tenantry_core::{Refusal, Timestamp};
 use tenantry_store::record::{Answer, Idempotency};
+use tenantry_store::root::{OperatorRead, RootWrite};
 use tenantry_store::tenant::{Access, Credential, Identity, TenantRead, TenantWrite, Visit};
 
+use crate::credential::{self, DEVICE_COOKIE};
+use crate::input;
 use crate::problem::{Error, Result};
 use crate::reply::{Prepared, Reply, etag, headers};
 use crate::route::Need;
 use crate::seal::{Sealer, sha256, sha256_parts};
+use crate::server::hex;
 use crate::state::{App, Claim};
 
 /// What the edge knows about every request.
@@ -42,6 +45,11 @@ pub struct Ctx {
     pub(crate) now: Timestamp,
     visit: Visit,
     need: Need,
+    /// Whether a browser added the credential by itself.
+    by_cookie: bool,
+    /// What a browser shows in which somebody signed in before.
+    device: Option<String>,
+    user_agent: Option<String>,
     dry_run: bool,
     if_match: Option<String>,
     sealer: Option<Sealer>,
@@ -57,63 +65,97 @@ impl FromRequestParts<App> for Ctx {
         let Extension(arrival) = parts.extensions.get::<Arrival>().cloned().map(Extension).ok_or_else(missing)?;
         let need = *parts.extensions.get::<Need>().ok_or_else(missing)?;
         let writes = !parts.method.is_safe();
-        let text = credential_text(&parts.headers)?;
-        let mut visit = Visit {
-            credential: credential(&text, app)?,
-            assume: assume(&parts.headers)?,
+        let open = matches!(need, Need::Anyone | Need::AnyoneOrPerson);
+        let presented = if need == Need::Anyone { None } else { credential::presented(&parts.headers)? };
+        if presented.is_none() && !open {
+            return Err(Code::CredentialMissing.into());
+        }
+        let by_cookie = presented.as_ref().is_some_and(|presented| presented.by_cookie);
+        // Where nothing is presented a cookie may be set: nobody else's page may do that, either.
+        if writes && (by_cookie || presented.is_none()) {
+            credential::check_site(parts, &app.config.public_url)?;
+        }
+        let visit = Visit {
+            credential: match &presented {
+                Some(presented) => credential::parse(&presented.text, app)?,
+                None => Credential::Nobody,
+            },
+            assume: if open { None } else { assume(&parts.headers)? },
+            reason: reason(&parts.headers)?,
             now: arrival.now,
             request: arrival.request,
             audit: app.chance.id(arrival.now),
             ip: arrival.ip,
             idempotency: None,
         };
-        let mut ctx_sealer = None;
-        let mut claim = None;
-        if writes {
-            let repeated = idempotency_key(&parts.headers)?;
-            // Unknown callers are turned away here, on a reader: they never get to the writer's lock. A kept answer
-            // is given before the door asks who is calling, so then it is always asked here.
-            let caller = sha256_parts(&[text.as_bytes(), format!("{:?}", visit.assume).as_bytes()]);
-            if repeated.is_some() || !app.was_let_in(caller, visit.now) {
-                app.store.identify(&visit).await?;
-                app.note_let_in(caller, visit.now);
-            }
-            if let Some(idempotency_key) = repeated {
-                let payload = parts.extensions.get::<Payload>().ok_or_else(missing)?;
-                let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
-                let id = sha256_parts(&[text.as_bytes(), idempotency_key.as_bytes()]);
-                let assumed = visit.assume.map(|id| id.to_string()).unwrap_or_default();
-                let request = sha256_parts(&[
-                    parts.method.as_str().as_bytes(),
-                    target.as_bytes(),
-                    assumed.as_bytes(),
-                    &payload.0,
-                ]);
-                claim = Some(app.claim(id).ok_or(Code::IdempotencyInFlight)?);
-                visit.idempotency = Some(Idempotency { id, request });
-                ctx_sealer = Some(Sealer::new(&text, &idempotency_key));
-            }
-        }
-        Ok(Self {
+        let mut ctx = Self {
             app: app.clone(),
             now: visit.now,
             visit,
             need,
+            by_cookie,
+            device: credential::cookie(&parts.headers, DEVICE_COOKIE).map(str::to_owned),
+            user_agent: user_agent(&parts.headers),
             dry_run: writes && dry_run(parts)?,
             if_match: single(&parts.headers, header::IF_MATCH.as_str(), Code::IfMatchInvalid)?,
-            sealer: ctx_sealer,
-            _claim: claim,
-        })
+            sealer: None,
+            _claim: None,
+        };
+        if open && ctx.dry_run {
+            return Err(Refusal::at(Code::InvalidParameter, "dryRun", "is not for who is not signed in").into());
+        }
+        if writes {
+            let payload = parts.extensions.get::<Payload>().ok_or_else(missing)?;
+            let text = presented.map_or_else(|| hex(&sha256(&payload.0)), |presented| presented.text);
+            ctx.prepare_write(parts, &text, payload).await?;
+        }
+        Ok(ctx)
     }
 }
 
 impl Ctx {
+    /// Asks who is calling before the writer is queued for, and whether this is the repetition of a request. `text` is the
+    /// credential; of somebody without one, the hash of what they sent.
+    async fn prepare_write(&mut self, parts: &Parts, text: &str, payload: &Payload) -> Result<()> {
+        let (app, visit) = (&self.app, &mut self.visit);
+        let repeated = idempotency_key(&parts.headers)?;
+        // Unknown callers are turned away here, on a reader: they never get to the writer's lock. A kept answer
+        // is given before the door asks who is calling, so then it is always asked here.
+        let caller = sha256_parts(&[text.as_bytes(), format!("{:?}", visit.assume).as_bytes()]);
+        let known = visit.credential == Credential::Nobody || app.was_let_in(caller, visit.now);
+        if repeated.is_some() || !known {
+            app.store.identify(visit).await?;
+            app.note_let_in(caller, visit.now);
+        }
+        if let Some(idempotency_key) = repeated {
+            let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
+            let id = sha256_parts(&[text.as_bytes(), idempotency_key.as_bytes()]);
+            let assumed = visit.assume.map(|id| id.to_string()).unwrap_or_default();
+            let request =
+                sha256_parts(&[parts.method.as_str().as_bytes(), target.as_bytes(), assumed.as_bytes(), &payload.0]);
+            self._claim = Some(app.claim(id).ok_or(Code::IdempotencyInFlight)?);
+            visit.idempotency = Some(Idempotency { id, request });
+            self.sealer = Some(Sealer::new(text, &idempotency_key));
+        }
+        Ok(())
+    }
+
     /// The operator acting on the server itself, not over HTTP.
     pub(crate) fn operator(app: &App) -> Self {
+        Self::local(app, Credential::Operator, Need::Operator)
+    }
+
+    /// Somebody without a credential, on the server itself.
+    pub(crate) fn nobody(app: &App) -> Self {
+        Self::local(app, Credential::Nobody, Need::Anyone)
+    }
+
+    fn local(app: &App, credential: Credential, need: Need) -> Self {
         let now = app.clock.now();
         let visit = Visit {
-            credential: Credential::Operator,
+            credential,
             assume: None,
+            reason: None,
             now,
             request: app.chance.id(now),
             audit: app.chance.id(now),
@@ -124,7 +166,10 @@ impl Ctx {
             app: app.clone(),
             now,
             visit,
-            need: Need::Operator,
+            need,
+            by_cookie: false,
+            device: None,
+            user_agent: None,
             dry_run: false,
             if_match: None,
             sealer: None,
@@ -132,11 +177,58 @@ impl Ctx {
         }
     }
 
-    fn access(&self) -> Access {
-        match self.need {
+    fn access(&self) -> Result<Access> {
+        Ok(match self.need {
             Need::Holding(permission) => Access::Holding(permission),
+            Need::HoldingOrOwn(permission) => Access::HoldingOrOwn(permission),
+            Need::Member => Access::Member,
+            Need::Person | Need::FreshPerson => Access::Person,
             Need::Operator => Access::Operator,
+            Need::Anyone | Need::AnyoneOrPerson | Need::OperatorOrPerson => {
+                return Err(Error::internal("this route has doors of its own"));
+            }
+        })
+    }
+
+    /// What is known of the request, for the named doors of the store.
+    pub(crate) fn visit(&self) -> &Visit {
+        &self.visit
+    }
+
+    /// The client address.
+    pub(crate) fn ip(&self) -> Option<&str> {
+        self.visit.ip.as_deref()
+    }
+
+    /// What the client calls itself.
+    pub(crate) fn user_agent(&self) -> Option<&str> {
+        self.user_agent.as_deref()
+    }
+
+    /// What a browser shows in which somebody signed in before.
+    pub(crate) fn device(&self) -> Option<&str> {
+        self.device.as_deref()
+    }
+
+    /// Who is calling, where the route lets in people and others.
+    pub(crate) async fn identity(&self) -> Result<Identity> {
+        Ok(self.app.store.identify(&self.visit).await?)
+    }
+
+    /// A browser sends its cookies by itself: acting on behalf of others with them takes a reason and a fresh proof.
+    fn check_entered(&self, identity: &Identity) -> Result<()> {
+        self.app.note_use(identity, self.now, self.visit.ip.as_deref());
+        let Some(session) = &identity.session else { return Ok(()) };
+        if self.need == Need::FreshPerson {
+            session.check_fresh(self.now)?;
         }
+        if self.by_cookie && identity.caller.on_behalf {
+            if self.visit.reason.is_none() {
+                return Err(Code::ReasonRequired.into());
+            }
+            session.check_fresh(self.now)?;
+        }
+        Ok(())
     }
 
     /// Opens account `at` for reading.
@@ -150,8 +242,8 @@ impl Ctx {
     }
 
     async fn open(&self, at: Option<AccountId>) -> Result<TenantRead> {
-        let tx = self.app.store.read(&self.visit, at, self.access()).await?;
-        self.app.note_use(tx.identity(), self.now, self.visit.ip.as_deref());
+        let tx = self.app.store.read(&self.visit, at, self.access()?).await?;
+        self.check_entered(tx.identity())?;
         Ok(tx)
     }
 
@@ -166,10 +258,17 @@ impl Ctx {
     }
 
     async fn open_for_writing(&self, at: AccountId, other: Option<AccountId>) -> Result<TenantWrite> {
-        let opened = self.app.store.write(&self.visit, at, other, self.access()).await;
+        let opened = self.app.store.write(&self.visit, at, other, self.access()?).await;
         let tx = opened.map_err(|error| self.answered(error))?;
-        self.app.note_use(tx.identity(), self.now, self.visit.ip.as_deref());
+        self.check_entered(tx.identity())?;
         Ok(tx)
+    }
+
+    /// Opens the personal account of who is signed in, for writing.
+    pub(crate) async fn write_own(&self) -> Result<TenantWrite> {
+        let identity = self.identity().await?;
+        let own = identity.caller.roaming_user().and(identity.caller.subject);
+        self.write(own.ok_or(Code::SessionRequired)?).await
     }
 
     /// Opens all trees for reading, if the caller is the operator acting for nobody.
@@ -181,17 +280,18 @@ impl Ctx {
     }
 
     /// Opens a transaction that makes a tree.
-    pub(crate) async fn write_root(&self, root: &tenantry_core::account::Account) -> Result<OperatorWrite> {
+    pub(crate) async fn write_root(&self, root: &tenantry_core::account::Account) -> Result<RootWrite> {
         self.app.store.write_root(&self.visit, root).await.map_err(|error| self.answered(error))
     }
 
     /// Who the operator is, for answers that no tenant transaction stands behind.
     pub(crate) fn operator_identity(&self) -> Result<Identity> {
         let caller = tenantry_core::access::Caller::admit(tenantry_core::access::Bearer::Operator, None, self.now)?;
-        Ok(Identity { caller, key: None })
+        Ok(Identity { caller, key: None, session: None })
     }
 
-    fn answered(&self, error: tenantry_store::Error) -> Error {
+    /// What the store said; an answer that was kept is given again.
+    pub(crate) fn answered(&self, error: tenantry_store::Error) -> Error {
         let (tenantry_store::Error::Answered(kept), Some(sealer)) = (&error, &self.sealer) else { return error.into() };
         let opened = sealer
             .open(&kept.answer.sealed)
@@ -252,7 +352,7 @@ impl Ctx {
     /// The same for a transaction that makes a tree.
     pub(crate) async fn commit_root<T: Serialize, const S: u16>(
         &self,
-        tx: OperatorWrite,
+        tx: RootWrite,
         event: Event,
         reply: Reply<T, S>,
     ) -> Result<Reply<T, S>> {
@@ -287,42 +387,23 @@ fn dry_run_answer<T: Serialize, const S: u16>(event: &Event, reply: &Reply<T, S>
     }
 }
 
-/// The one credential of a request, whichever of the three headers it came in.
-fn credential_text(headers: &HeaderMap) -> Result<String> {
-    let plain = ["x-auth-token", "x-api-key"]
-        .into_iter()
-        .flat_map(|name| headers.get_all(name))
-        .map(|value| value.to_str().ok());
-    let bearer = headers.get_all(header::AUTHORIZATION).iter().map(|value| {
-        let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-    });
-    let mut found: Option<&str> = None;
-    for text in plain.chain(bearer) {
-        let text = text.map(str::trim).filter(|text| !text.is_empty()).ok_or(Code::KeyMalformed)?;
-        if found.is_some_and(|other| other != text) {
-            return Err(Code::AmbiguousCredentials.into());
-        }
-        found = Some(text);
-    }
-    found.map(str::to_owned).ok_or_else(|| Code::CredentialMissing.into())
-}
-
-fn credential(text: &str, app: &App) -> Result<Credential> {
-    let hash = sha256(text.as_bytes());
-    // Comparing hashes: how far two of them agree tells nothing about the token.
-    if hash == app.operator_hash {
-        return Ok(Credential::Operator);
-    }
-    key::check_text(text)?;
-    Ok(Credential::Key { hash })
-}
-
 fn assume(headers: &HeaderMap) -> Result<Option<AccountId>> {
     match single(headers, headers::ASSUME, Code::AssumeMalformed)? {
         Some(id) => Ok(Some(id.parse().map_err(|_| Refusal::from(Code::AssumeMalformed))?)),
         None => Ok(None),
     }
+}
+
+/// Why somebody acts on behalf of another: 1 to 200 characters.
+fn reason(headers: &HeaderMap) -> Result<Option<String>> {
+    let text = single(headers, headers::ASSUME_REASON, Code::AssumeMalformed)?;
+    Ok(text.map(|text| input::name(headers::ASSUME_REASON, &text)).transpose()?)
+}
+
+/// What the client calls itself, cut to what a person would read.
+fn user_agent(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(header::USER_AGENT)?.to_str().ok()?;
+    Some(text.chars().take(200).collect())
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {

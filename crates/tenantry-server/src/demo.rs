@@ -5,6 +5,8 @@ use tenantry_core::Document;
 use tenantry_core::account::{Kind, Profile};
 use tenantry_core::id::AccountId;
 use tenantry_core::key::Environment;
+use tenantry_core::role::BuiltIn;
+use tenantry_core::secret;
 use tenantry_core::tree::LimitsChange;
 
 use crate::app;
@@ -27,6 +29,10 @@ pub struct Demo {
     pub root_key: String,
     /// A key of the first child.
     pub child_key: String,
+    /// The address of the super organization's admin.
+    pub admin: String,
+    /// Their password.
+    pub password: String,
 }
 
 /// Plants the demo tree.
@@ -50,7 +56,28 @@ pub async fn plant(app: &App) -> Result<Demo> {
     add(app, child, "Support", "support@acme.example").await?;
     add(app, other_child, "Engineering", "engineering@acme.example").await?;
     let (root_key, child_key) = (key(app, root).await?, key(app, child).await?);
-    Ok(Demo { root, child, other_child, grandchild, root_key, child_key })
+    let (admin, password) = ("ann@acme.example".to_owned(), secret::token(&app.chance.bytes()?));
+    join(app, root, &admin, "Ann", &password).await?;
+    Ok(Demo { root, child, other_child, grandchild, root_key, child_key, admin, password })
+}
+
+/// Makes a new user an admin, the way every user becomes one: by the link of an invitation.
+async fn join(app: &App, account: AccountId, email: &str, name: &str, password: &str) -> Result<()> {
+    let wanted = app::invitations::Wanted {
+        field: "email".to_owned(),
+        email: email.to_owned(),
+        role: BuiltIn::Admin.as_str().to_owned(),
+    };
+    let invitation = app::invitations::create(&Ctx::operator(app), account, wanted).await?.body;
+    let token =
+        invitation.link.as_deref().and_then(|link| link.split_once("token=")).map(|(_, token)| token.to_owned());
+    let said = api::Acceptance {
+        token: token.ok_or_else(|| Error::internal("where no mail is sent, the link is shown"))?,
+        name: Some(name.to_owned()),
+        password: Some(password.to_owned()),
+    };
+    app::invitations::accept(&Ctx::nobody(app), &said).await?;
+    Ok(())
 }
 
 fn profile(name: &str, email: &str) -> Profile {
@@ -70,8 +97,13 @@ async fn add(app: &App, parent: AccountId, name: &str, email: &str) -> Result<Ac
 }
 
 async fn key(app: &App, account: AccountId) -> Result<String> {
-    let wanted =
-        app::keys::Wanted { name: "demo".to_owned(), environment: Environment::Live, scopes: None, expires_at: None };
+    let wanted = app::keys::Wanted {
+        name: "demo".to_owned(),
+        environment: Environment::Live,
+        user: None,
+        scopes: None,
+        expires_at: None,
+    };
     let made = app::keys::create(&Ctx::operator(app), account, wanted).await?;
     made.body.secret.ok_or_else(|| Error::internal("a new key has a secret"))
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 use tenantry_api::{Object, PageQuery};
 use tenantry_core::account::Status;
+use tenantry_core::feature::Feature;
 use tenantry_core::id::AccountId;
 use tenantry_core::lineage::Lineage;
 use tenantry_core::permission::{Permission, PermissionSet};
@@ -20,6 +21,9 @@ const LARGEST_DOCUMENT: usize = 16 * 1024;
 const MOST_CONTACTS: usize = 20;
 const LARGEST_PAGE: i64 = 100;
 const DEFAULT_PAGE: i64 = 10;
+
+const MOST_FEATURES: usize = 100;
+const PASSWORD_LENGTH: std::ops::RangeInclusive<usize> = 8..=256;
 
 type Checked<T> = Result<T, Refusal>;
 
@@ -47,6 +51,40 @@ pub(crate) fn email(field: &str, text: &str) -> Checked<String> {
         Some(()) => Ok(text.to_owned()),
         None => Err(Refusal::field(field, "takes an e-mail address")),
     }
+}
+
+/// A password: any 8 to 256 characters, but not the address itself.
+pub(crate) fn password(text: &str, email: &str) -> Checked<String> {
+    if !PASSWORD_LENGTH.contains(&text.chars().count()) || text.to_lowercase() == email.to_lowercase() {
+        return Err(Refusal::field(
+            "password",
+            format!("takes {} to {} characters, and not the address", PASSWORD_LENGTH.start(), PASSWORD_LENGTH.end()),
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+/// Features by name: `true`, or a number from 0.
+pub(crate) fn features(wanted: &tenantry_api::FeatureMap) -> Checked<BTreeMap<String, Feature>> {
+    if wanted.len() > MOST_FEATURES {
+        return Err(Refusal::field("features", format!("takes at most {MOST_FEATURES}")));
+    }
+    let checked = |(name, value): (&String, &Value)| {
+        let sound = (1..=64).contains(&name.len())
+            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._".contains(&b));
+        let feature = match value {
+            Value::Bool(true) => Some(Feature::On),
+            value => value.as_i64().filter(|most| *most >= 0).map(Feature::UpTo),
+        };
+        match feature.filter(|_| sound) {
+            Some(feature) => Ok((name.clone(), feature)),
+            None => Err(Refusal::field(
+                name.clone(),
+                "takes true, or a number from 0; names are of lower-case letters, digits, `-`, `.` and `_`",
+            )),
+        }
+    };
+    wanted.iter().map(checked).collect()
 }
 
 /// An object that is stored as it is.
@@ -119,10 +157,10 @@ pub(crate) fn instant(code: Code, field: &str, text: &str) -> Checked<Timestamp>
 }
 
 /// Names of permissions.
-pub(crate) fn scopes(names: &[String]) -> Checked<PermissionSet> {
+pub(crate) fn permissions(field: &str, names: &[String]) -> Checked<PermissionSet> {
     let parse = |(place, name): (usize, &String)| {
         name.parse::<Permission>()
-            .map_err(|error| Refusal::field(format!("scopes[{place}]"), format!("`{name}` is {error}")))
+            .map_err(|error| Refusal::field(format!("{field}[{place}]"), format!("`{name}` is {error}")))
     };
     names.iter().enumerate().map(parse).collect()
 }

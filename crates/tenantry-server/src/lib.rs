@@ -10,6 +10,9 @@
 //! | [`input`], [`view`] | wire to domain, domain to wire |
 //! | [`problem`] | the one place where errors become HTTP |
 //! | [`reply`] | answers, and how they are kept for repetitions |
+//! | [`credential`] | what a request presents, in headers or cookies |
+//! | [`password`], [`passkeys`], [`providers`], [`attempts`] | how people prove who they are, and how often they may try |
+//! | [`mail`] | what is written to them |
 //! | [`edge`] | what happens to every request: id, deadline, log, metrics |
 //! | [`net`] | the accept loop and its timeouts |
 //! | [`ops`], [`metrics`] | health and figures, on a listener of their own |
@@ -17,19 +20,25 @@
 //! | [`openapi`] | the document, made from the routes and the wire types |
 
 mod app;
+mod attempts;
 pub mod chance;
 pub mod clock;
 pub mod config;
+mod credential;
 pub mod ctx;
 pub mod demo;
 mod edge;
 mod http;
 mod input;
+pub mod mail;
 pub mod metrics;
 mod net;
 pub mod openapi;
 mod ops;
+mod passkeys;
+pub mod password;
 pub mod problem;
+mod providers;
 mod reply;
 pub mod route;
 pub mod router;
@@ -41,5 +50,6 @@ mod workers;
 
 pub use config::{Config, Timeouts};
 pub use problem::{Error, Result};
+pub use providers::use_ring;
 pub use server::{Running, Server};
 pub use state::App;

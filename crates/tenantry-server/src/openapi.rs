@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use tenantry_core::event::EventKind;
 use tenantry_core::permission::Permission;
 use tenantry_core::refusal::Code;
+use tenantry_core::role::BuiltIn;
 
 use crate::route::{Need, Operation, Route};
 use crate::router::routes;
@@ -51,13 +52,14 @@ fn document() -> Value {
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
-        "security": [{"xApiKey": []}, {"xAuthToken": []}, {"bearer": []}],
+        "security": [{"xApiKey": []}, {"xAuthToken": []}, {"bearer": []}, {"session": []}],
         "paths": paths,
         "components": {
             "securitySchemes": {
                 "xApiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
                 "xAuthToken": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"},
                 "bearer": {"type": "http", "scheme": "bearer"},
+                "session": {"type": "apiKey", "in": "cookie", "name": "__Host-tenantry"},
             },
             "parameters": parameters(),
             "responses": {
@@ -72,15 +74,23 @@ fn document() -> Value {
 }
 
 fn description() -> String {
-    let permissions: String = Permission::ALL.iter().map(|p| format!("| `{p}` | {} |\n", p.about())).collect();
+    let permissions: String = Permission::ALL.iter().map(|p| permission_row(*p)).collect();
     let events: String = EventKind::ALL.iter().map(|kind| format!("| `{kind}` | {} |\n", kind.about())).collect();
     let codes: String = Code::ALL.iter().map(|code| format!("| `{code}` | {} |\n", code.title())).collect();
     format!(
         "The account tree of an API platform. Every path below `/v1` answers below `/v2`, too.\n\n\
-         ## Permissions\n\n| permission | allows to |\n|---|---|\n{permissions}\n\
+         ## Permissions\n\n| permission | allows to | admin | maintainer | member |\n|---|---|---|---|---|\n{permissions}\n\
          ## Events\n\n| event | what happened |\n|---|---|\n{events}\n\
          ## Error codes\n\n| code | meaning |\n|---|---|\n{codes}"
     )
+}
+
+/// A row of the matrix of permissions and built-in roles.
+#[must_use]
+pub fn permission_row(permission: Permission) -> String {
+    let held = |role: &BuiltIn| if permission.held_by().contains(role) { " x |" } else { " – |" };
+    let columns: String = BuiltIn::ALL.iter().map(held).collect();
+    format!("| `{permission}` | {} |{columns}\n", permission.about())
 }
 
 fn parameters() -> Value {
@@ -88,6 +98,10 @@ fn parameters() -> Value {
         "Assume": {
             "name": "x-assume-org", "in": "header", "schema": {"type": "string"},
             "description": "Act on behalf of this account: a descendant of one's own. The own id, or nothing, changes nothing.",
+        },
+        "AssumeReason": {
+            "name": "x-assume-reason", "in": "header", "schema": {"type": "string", "maxLength": 200},
+            "description": "Why. Needed to act on behalf of an account below with the cookie of a session; stands in both audit logs.",
         },
         "IdempotencyKey": {
             "name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "maxLength": 255},
@@ -110,16 +124,32 @@ fn operation(route: &Route, described: Operation) -> Value {
         .collect();
     parameters.extend(described.parameters);
     let shared = |name: &str| json!({"$ref": format!("#/components/parameters/{name}")});
-    parameters.push(shared("Assume"));
     let writes = !route.method.is_safe();
+    let open = matches!(route.need, Need::Anyone | Need::AnyoneOrPerson);
+    if !open {
+        parameters.extend(["Assume", "AssumeReason"].map(shared));
+    }
     if writes {
-        parameters.extend(["IdempotencyKey", "IfMatch", "DryRun"].map(shared));
+        parameters.push(shared("IdempotencyKey"));
+    }
+    if writes && !open {
+        parameters.extend(["IfMatch", "DryRun"].map(shared));
     }
     let needs = match route.need {
+        Need::Anyone => "Open to everybody.".to_owned(),
+        Need::AnyoneOrPerson => "Open to everybody; somebody who is signed in acts as themselves.".to_owned(),
+        Need::Person => "For somebody who is signed in, about themselves.".to_owned(),
+        Need::FreshPerson => {
+            "For somebody who is signed in, about themselves; needs a proof of identity of the last ten minutes."
+                .to_owned()
+        }
+        Need::Member => "For members of the account.".to_owned(),
         Need::Holding(permission) => format!("Needs `{permission}`."),
+        Need::HoldingOrOwn(permission) => format!("Needs `{permission}`; without it, members reach what is their own."),
+        Need::OperatorOrPerson => "For the operator, or for somebody who is signed in.".to_owned(),
         Need::Operator => "Only for the operator.".to_owned(),
     };
-    let responses = responses(writes, described.status, described.response);
+    let responses = responses(writes && !open, described.status, described.response);
     let mut operation = json!({
         "operationId": route.id,
         "tags": [route.id.split('.').next()],
@@ -130,6 +160,9 @@ fn operation(route: &Route, described: Operation) -> Value {
     });
     if let Some(request) = described.request {
         set(&mut operation, "requestBody", request);
+    }
+    if open {
+        set(&mut operation, "security", json!([]));
     }
     operation
 }

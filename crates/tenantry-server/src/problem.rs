@@ -81,10 +81,12 @@ pub const fn status(kind: Kind) -> StatusCode {
         Kind::NotFound => StatusCode::NOT_FOUND,
         Kind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Kind::Conflict => StatusCode::CONFLICT,
+        Kind::Gone => StatusCode::GONE,
         Kind::Stale => StatusCode::PRECONDITION_FAILED,
         Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Kind::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Kind::Reused => StatusCode::UNPROCESSABLE_ENTITY,
+        Kind::Throttled => StatusCode::TOO_MANY_REQUESTS,
         Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
     }
@@ -127,8 +129,10 @@ pub(crate) fn render(mut response: Response, refusal: Refusal, request: RequestI
     if code.kind() == Kind::Unauthenticated {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"tenantry\""));
     }
-    if code.kind() == Kind::Unavailable || code == Code::IdempotencyInFlight {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    let again = matches!(code.kind(), Kind::Unavailable | Kind::Throttled) || code == Code::IdempotencyInFlight;
+    if again || refusal.wait.is_some() {
+        let seconds = refusal.wait.map_or(1, |wait| wait.0.div_euclid(1_000_000).max(0) + 1);
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     headers.remove(header::CONTENT_LENGTH);
     let body = serde_json::to_vec(&problem).unwrap_or_default();

@@ -3,6 +3,7 @@
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use tenantry_core::access::Actor;
 use tenantry_core::event::Revision;
 use tenantry_store::record::revision_text;
 use tenantry_store::tenant::Identity;
@@ -17,6 +18,7 @@ pub(crate) mod headers {
     pub(crate) const REQUEST_ID: &str = "x-request-id";
     pub(crate) const REPLAYED: &str = "idempotency-replayed";
     pub(crate) const ASSUME: &str = "x-assume-org";
+    pub(crate) const ASSUME_REASON: &str = "x-assume-reason";
     pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 }
 
@@ -28,17 +30,42 @@ pub(crate) struct Reply<T, const STATUS: u16 = 200> {
     actor: Option<String>,
     subject: Option<String>,
     revision: Option<String>,
+    cookies: Vec<String>,
 }
 
 /// A 201.
 pub(crate) type Created<T> = Reply<T, 201>;
 
+/// A 202: something else has to happen first.
+pub(crate) type Accepted<T> = Reply<T, 202>;
+
 impl<T, const STATUS: u16> Reply<T, STATUS> {
     pub(crate) fn new(identity: &Identity, body: T) -> Self {
-        let caller = identity.caller;
-        let actor = caller.actor.account().map_or_else(|| caller.actor.kind().to_owned(), |id| id.to_string());
+        let caller = &identity.caller;
+        let actor = match caller.actor {
+            Actor::Key { account, .. } => account.to_string(),
+            Actor::User { user, .. } => user.to_string(),
+            other => other.kind().to_owned(),
+        };
         let subject = caller.subject.map(|id| id.to_string());
-        Self { body, version: None, actor: Some(actor), subject, revision: None }
+        Self { actor: Some(actor), subject, ..Self::to_anybody(body) }
+    }
+
+    /// An answer to somebody who did not say who they are.
+    pub(crate) fn to_anybody(body: T) -> Self {
+        Self { body, version: None, actor: None, subject: None, revision: None, cookies: Vec::new() }
+    }
+
+    /// The same answer with another body.
+    pub(crate) fn with_body<U>(self, body: U) -> Reply<U, STATUS> {
+        let Self { body: _, version, actor, subject, revision, cookies } = self;
+        Reply { body, version, actor, subject, revision, cookies }
+    }
+
+    /// Sets a cookie.
+    pub(crate) fn cookie(mut self, cookie: String) -> Self {
+        self.cookies.push(cookie);
+        self
     }
 
     /// Sends the version as `ETag`.
@@ -62,6 +89,8 @@ impl<T: Serialize, const STATUS: u16> Reply<T, STATUS> {
         for (name, value) in ours {
             prepared.headers.extend(value.clone().map(|value| (name.to_owned(), value)));
         }
+        let cookies = self.cookies.iter().map(|cookie| (header::SET_COOKIE.as_str().to_owned(), cookie.clone()));
+        prepared.headers.extend(cookies);
         Ok(prepared)
     }
 }
@@ -104,7 +133,7 @@ impl IntoResponse for Prepared {
         let mut response = (status, json, self.body).into_response();
         for (name, value) in self.headers {
             if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-                response.headers_mut().insert(name, value);
+                response.headers_mut().append(name, value);
             }
         }
         response

@@ -23,8 +23,22 @@ use crate::state::App;
 /// What a route asks of its caller. There is no route without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
+    /// Nothing; a credential is not even looked at.
+    Anyone,
+    /// Nothing; a session that is presented has to work.
+    AnyoneOrPerson,
+    /// To be signed in, and to act for oneself. Keys do not do.
+    Person,
+    /// The same, with a proof of identity that is no older than ten minutes.
+    FreshPerson,
+    /// To be a member of the account in the path.
+    Member,
     /// A permission over the account in the path; without one, over the account acted for.
     Holding(Permission),
+    /// The same; without the permission, members reach what is their own.
+    HoldingOrOwn(Permission),
+    /// To be the operator, acting for nobody, or to be signed in.
+    OperatorOrPerson,
     /// To be the operator, acting for nobody.
     Operator,
 }

@@ -3,14 +3,20 @@
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use tenantry_core::permission::Permission::{
-    AccountClose, AccountMove, AccountRead, AccountSuspend, AccountUpdate, AuditRead, ChildCreate, KeyManage,
-    ResourceManage, SettingsUpdate,
+    AccountClose, AccountMove, AccountRead, AccountSuspend, AccountUpdate, AuditRead, ChildCreate, FeatureAssign,
+    InvitationCancel, KeyManage, MemberInvite, MemberRead, MemberRemove, OrganizationCancel, ResourceManage,
+    RoleAssign, RoleManage, SettingsUpdate,
 };
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::edge;
-use crate::http::{accounts, audit, docs, hierarchy, keys, org, resources, settings};
-use crate::route::Need::Operator;
+use crate::http::{
+    accounts, audit, authenticator, docs, enrollment, features, hierarchy, invitations, keys, links, mailbox, members,
+    org, organization, passkeys, providers, resources, roles, sessions, settings, users,
+};
+use crate::route::Need::{
+    Anyone, AnyoneOrPerson, FreshPerson, HoldingOrOwn, Member, Operator, OperatorOrPerson, Person,
+};
 use crate::route::{Route, delete, get, patch, post, put};
 use crate::state::App;
 
@@ -22,8 +28,45 @@ pub const PREFIXES: [&str; 2] = ["/v1", "/v2"];
 #[rustfmt::skip]
 pub fn routes() -> Vec<Route> {
     vec![
-        get("/accounts", AccountRead, accounts::list, "List the account acted for and all below it; the operator sees all accounts"),
-        post("/accounts", Operator, accounts::create, "Create a root account"),
+        post("/users", Anyone, users::sign_up, "Sign up: a mail with a link follows"),
+        post("/users/verify", Anyone, users::verify, "Become a user, by the token of the mail"),
+        post("/users/password-reset", Anyone, users::request_reset, "Have a mail sent with which a password can be replaced"),
+        post("/users/password-reset/confirm", Anyone, users::reset, "Replace a password, by the token of the mail"),
+        post("/users/email/confirm", Anyone, users::confirm_email, "Take a new address into use, by the token of the mail"),
+        get("/users/me", Person, users::me, "Get the user who is signed in, with their accounts and roles"),
+        patch("/users/me", Person, users::update_me, "Change one's own data"),
+        post("/users/me/password", FreshPerson, users::set_password, "Set another password; ends all other sessions"),
+        post("/users/me/email", FreshPerson, users::change_email, "Change the address: a mail to the new one follows"),
+        get("/users/me/sessions", Person, sessions::list, "List one's own sessions"),
+        delete("/users/me/sessions", Person, sessions::end_all, "Sign out everywhere"),
+        delete("/users/me/sessions/{session}", Person, sessions::end, "End one of one's own sessions"),
+        post("/users/me/authenticator", FreshPerson, authenticator::begin, "Make a secret for an authenticator app"),
+        post("/users/me/authenticator/confirm", FreshPerson, authenticator::confirm, "Have codes asked for from now on"),
+        delete("/users/me/authenticator", FreshPerson, authenticator::remove, "Have codes asked for no more"),
+        get("/users/me/passkeys", Person, passkeys::list, "List one's own passkeys"),
+        post("/users/me/passkeys", FreshPerson, passkeys::begin, "Begin to add a passkey"),
+        post("/users/me/passkeys/confirm", FreshPerson, passkeys::add, "Add a passkey"),
+        delete("/users/me/passkeys/{passkey}", FreshPerson, passkeys::remove, "Remove a passkey"),
+        post("/users/me/identities", FreshPerson, providers::begin_link, "Begin to link who one is at an identity provider"),
+        post("/users/me/identities/confirm", FreshPerson, providers::link, "Link who one is at an identity provider"),
+
+        post("/sessions", Anyone, sessions::create, "Sign in with a password"),
+        post("/sessions/passkey", Anyone, passkeys::begin_sign_in, "Begin to sign in with a passkey"),
+        post("/sessions/passkey/confirm", Anyone, passkeys::sign_in, "Sign in with a passkey"),
+        get("/providers", Anyone, providers::list, "List the identity providers"),
+        post("/sessions/provider", Anyone, providers::begin, "Begin to sign in at an identity provider"),
+        post("/sessions/provider/confirm", Anyone, providers::sign_in, "Sign in as who comes back from an identity provider"),
+        post("/sessions/current/proof", Person, sessions::prove, "Prove again who one is, for sensitive acts"),
+        delete("/sessions/current", Person, sessions::end_current, "Sign out"),
+
+        post("/invitations/preview", Anyone, invitations::preview, "Look at an invitation, by the token of the mail"),
+        post("/invitations/accept", AnyoneOrPerson, invitations::accept, "Accept an invitation, as the user signed in or as a new one"),
+        post("/invitations/decline", Anyone, invitations::decline, "Decline an invitation"),
+        post("/enroll", AnyoneOrPerson, enrollment::enroll, "Make a child organization with an enrollment link"),
+        get("/mailbox", Operator, mailbox::list, "Read the mails that were kept, where none is sent"),
+
+        get("/accounts", AccountRead, accounts::list, "List the account acted for and all below it, or what one is a member of; the operator sees all accounts"),
+        post("/accounts", OperatorOrPerson, accounts::create, "Create a root account; who is signed in becomes its admin"),
         get("/accounts/{account}", AccountRead, accounts::get, "Get an account"),
         patch("/accounts/{account}", AccountUpdate, accounts::update, "Change an account"),
         get("/accounts/{account}/descendants", AccountRead, accounts::descendants, "List everything below an account"),
@@ -44,11 +87,35 @@ pub fn routes() -> Vec<Route> {
         get("/accounts/{account}/inheritance", AccountRead, settings::inheritance, "Get what is inherited, and where it comes from"),
         patch("/accounts/{account}/inheritance", AccountUpdate, settings::update_inheritance, "Change what is inherited"),
 
-        get("/accounts/{account}/keys", KeyManage, keys::list, "List API keys"),
-        post("/accounts/{account}/keys", KeyManage, keys::create, "Create an API key"),
-        get("/accounts/{account}/keys/{key}", KeyManage, keys::get, "Get an API key"),
-        post("/accounts/{account}/keys/{key}/rotate", KeyManage, keys::rotate, "Replace an API key"),
-        post("/accounts/{account}/keys/{key}/revoke", KeyManage, keys::revoke, "Revoke an API key"),
+        get("/accounts/{account}/features", AccountRead, features::get, "Get what the account may use"),
+        put("/accounts/{account}/features", FeatureAssign, features::assign, "Assign what the account may use"),
+
+        get("/accounts/{account}/members", MemberRead, members::list, "List members, those of accounts above included"),
+        get("/accounts/{account}/members/{user}", MemberRead, members::get, "Get a member"),
+        patch("/accounts/{account}/members/{user}", RoleAssign, members::update, "Give a member another role"),
+        delete("/accounts/{account}/members/{user}", MemberRemove, members::remove, "Remove a member; their keys end at once"),
+        post("/accounts/{account}/leave", Member, members::leave, "Leave the organization"),
+        get("/accounts/{account}/roles", MemberRead, roles::list, "List the roles that can be given here"),
+        post("/accounts/{account}/roles", RoleManage, roles::create, "Create a custom role, for here and below"),
+        patch("/accounts/{account}/roles/{role}", RoleManage, roles::update, "Change a custom role"),
+        delete("/accounts/{account}/roles/{role}", RoleManage, roles::remove, "Delete a custom role"),
+        get("/accounts/{account}/invitations", MemberInvite, invitations::list, "List invitations"),
+        post("/accounts/{account}/invitations", MemberInvite, invitations::create, "Invite somebody by e-mail"),
+        post("/accounts/{account}/invitations/bulk", MemberInvite, invitations::create_many, "Invite several people, or nobody"),
+        delete("/accounts/{account}/invitations/{invitation}", InvitationCancel, invitations::cancel, "Take an invitation back"),
+        post("/accounts/{account}/invitations/{invitation}/resend", MemberInvite, invitations::resend, "Send an invitation again"),
+        get("/accounts/{account}/enrollment-links", ChildCreate, enrollment::list, "List enrollment links"),
+        post("/accounts/{account}/enrollment-links", ChildCreate, enrollment::create, "Make a link with which customers make child organizations"),
+        delete("/accounts/{account}/enrollment-links/{link}", ChildCreate, enrollment::revoke, "Take an enrollment link back"),
+        get("/accounts/{account}/organization-subscription", MemberRead, organization::get, "Get whether the organization goes on, and its seats"),
+        post("/accounts/{account}/organization-subscription", OrganizationCancel, organization::resume, "Take a canceled organization up again"),
+        delete("/accounts/{account}/organization-subscription", OrganizationCancel, organization::cancel, "Cancel the organization"),
+
+        get("/accounts/{account}/keys", HoldingOrOwn(KeyManage), keys::list, "List API keys"),
+        post("/accounts/{account}/keys", HoldingOrOwn(KeyManage), keys::create, "Create an API key"),
+        get("/accounts/{account}/keys/{key}", HoldingOrOwn(KeyManage), keys::get, "Get an API key"),
+        post("/accounts/{account}/keys/{key}/rotate", HoldingOrOwn(KeyManage), keys::rotate, "Replace an API key"),
+        post("/accounts/{account}/keys/{key}/revoke", HoldingOrOwn(KeyManage), keys::revoke, "Revoke an API key"),
 
         get("/accounts/{account}/resources", AccountRead, resources::list, "List resources"),
         post("/accounts/{account}/resources", ResourceManage, resources::create, "Create a resource"),
@@ -74,7 +141,7 @@ pub(crate) fn router(app: &App) -> Router {
         versioned = versioned.route(route.path, route.service);
     }
     let api = PREFIXES.into_iter().fold(bare(), |api, prefix| api.nest(prefix, versioned.clone()));
-    served(api.layer(from_fn(edge::read_payload)).merge(docs::pages()), app)
+    served(api.layer(from_fn(edge::read_payload)).merge(docs::pages()).merge(links::pages()), app)
 }
 
 /// What customers of the API reach beside it: the bare routes.

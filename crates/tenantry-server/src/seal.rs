@@ -35,12 +35,17 @@ fn array(bytes: &[u8]) -> [u8; 32] {
     bytes.try_into().unwrap_or([0; 32])
 }
 
-/// Opens and closes kept answers. The key is made from the caller's credential and its idempotency
+/// Opens and closes what has to be kept secret. The key of a kept answer is made from the caller's credential and its idempotency
 /// key, neither of which is stored: whoever copies the database learns nothing from the answers.
 #[derive(Clone)]
 pub(crate) struct Sealer([u8; 32]);
 
 impl Sealer {
+    /// For secrets that have to be read again, such as those of authenticators. `purpose` keeps kinds of them apart.
+    pub(crate) fn of_deployment(secret: &[u8; 32], purpose: &str) -> Self {
+        Self(mac(secret, &[b"tenantry sealed 1", purpose.as_bytes()]))
+    }
+
     pub(crate) fn new(credential: &str, idempotency_key: &str) -> Self {
         Self(mac(credential.as_bytes(), &[b"tenantry kept answer 1", idempotency_key.as_bytes()]))
     }

@@ -12,8 +12,8 @@ use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::config::{Config, SHORTEST_OPERATOR_TOKEN};
 use crate::problem::{Error, Result};
-use crate::seal::sha256;
-use crate::state::App;
+use crate::seal::{mac, sha256, sha256_parts};
+use crate::state::{App, Secrets};
 use crate::{net, ops, router, workers};
 
 /// Where a server listens.
@@ -77,6 +77,7 @@ impl Server {
             serve(self.control, router::router(&app)),
             serve(self.ops, ops::router(&app)),
             tokio::spawn(workers::run(app.clone(), stopped.clone())),
+            tokio::spawn(workers::run_sender(app.clone(), stopped.clone())),
         ];
         tasks.extend(self.gateway.map(|listener| serve(listener, router::gateway(&app))));
         Ok(Running { app, control, ops, gateway, new_operator_token, stop, tasks })
@@ -108,9 +109,15 @@ async fn open(store: Store, clock: Clock, config: Config) -> Result<(App, Option
     let deployment =
         Deployment { operator_hash: given.is_none().then(|| sha256(fresh.as_bytes())), cursor_secret: chance.bytes()? };
     let (deployment, made) = store.deployment(&deployment, clock.now()).await?;
-    let hash = given.or(deployment.operator_hash).ok_or_else(|| Error::internal("no operator token"))?;
+    let operator_hash = given.or(deployment.operator_hash).ok_or_else(|| Error::internal("no operator token"))?;
+    let cursor_secret = deployment.cursor_secret;
+    let secret = mac(&cursor_secret, &[b"tenantry secret 1", config.secret.as_deref().unwrap_or_default().as_bytes()]);
+    if !store.deployment_secret_is(sha256_parts(&[b"tenantry secret check 1", &secret])).await? {
+        return Err(Error::internal("the deployment began with another `secret`: what it sealed could not be opened"));
+    }
     let new_token = (given.is_none() && made).then_some(fresh);
-    Ok((App::new(store, clock, config, hash, deployment.cursor_secret), new_token))
+    let app = App::new(store, clock, config, &Secrets { operator_hash, cursor_secret, secret })?;
+    Ok((app, new_token))
 }
 
 /// Lower-case hexadecimal digits.
@@ -133,6 +140,14 @@ impl Running {
     /// If the database fails.
     pub async fn flush(&self) -> Result<()> {
         Ok(workers::write_uses(&self.app).await?)
+    }
+
+    /// Sends the mails that are due, as the worker does whenever there is one.
+    ///
+    /// # Errors
+    /// If the database fails; a mail that is not taken is tried again later.
+    pub async fn deliver(&self) -> Result<()> {
+        workers::send_mails(&self.app).await
     }
 
     /// Stops accepting, waits for what is in flight, writes down what is left, and closes the database.

@@ -5,22 +5,36 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tenantry_core::Timestamp;
-use tenantry_core::id::KeyId;
+use tenantry_core::id::{KeyId, SessionId};
 use tenantry_core::time::Span;
-use tenantry_store::Store;
 use tenantry_store::system::KeyUse;
 use tenantry_store::tenant::Identity;
+use tenantry_store::{SessionUse, Store};
+use tokio::sync::Notify;
+use webauthn_rs::Webauthn;
 
 use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::mail::Mailer;
 use crate::metrics::Metrics;
+use crate::passkeys;
+use crate::password::Passwords;
+use crate::problem::Result;
+use crate::providers::Providers;
 
 /// How long a caller that was let in may queue for a writer without being asked first.
 const RECENT: Span = Span::seconds(5);
 
 /// How many callers are remembered for that.
 const MOST_RECENT: usize = 10_000;
+
+/// What the deployment keeps to itself.
+pub(crate) struct Secrets {
+    pub(crate) operator_hash: [u8; 32],
+    pub(crate) cursor_secret: [u8; 32],
+    pub(crate) secret: [u8; 32],
+}
 
 /// The shared state of a running server; cheap to clone.
 #[derive(Clone)]
@@ -42,8 +56,23 @@ pub struct Shared {
     pub(crate) operator_hash: [u8; 32],
     /// Authenticates the cursors of long lists.
     pub(crate) cursor_secret: [u8; 32],
+    /// Seals secrets that have to be read again, and marks the browsers in which people signed in.
+    pub(crate) secret: [u8; 32],
+    /// Hashes and checks passwords.
+    pub passwords: Passwords,
+    /// Writes and sends mails.
+    pub mailer: Mailer,
+    /// Where users can sign in instead of here.
+    pub(crate) providers: Providers,
+    /// Checks passkeys, where the public address allows for them.
+    pub(crate) webauthn: Option<Webauthn>,
+    /// Says that there is a mail to send.
+    pub(crate) outbox: Notify,
+    /// Held by who sends mails: one at a time, so that who waits for it finds them sent.
+    pub(crate) sending: tokio::sync::Mutex<()>,
     in_flight: Mutex<HashSet<[u8; 32]>>,
     key_uses: Mutex<HashMap<KeyId, KeyUse>>,
+    session_uses: Mutex<HashMap<SessionId, SessionUse>>,
     recent: Mutex<HashMap<[u8; 32], Timestamp>>,
 }
 
@@ -59,25 +88,29 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl App {
-    pub(crate) fn new(
-        store: Store,
-        clock: Clock,
-        config: Config,
-        operator_hash: [u8; 32],
-        cursor_secret: [u8; 32],
-    ) -> Self {
-        Self(Arc::new(Shared {
+    /// # Errors
+    /// If the configuration of mail or of providers is none.
+    pub(crate) fn new(store: Store, clock: Clock, config: Config, secrets: &Secrets) -> Result<Self> {
+        Ok(Self(Arc::new(Shared {
             store,
             clock,
             chance: Chance::default(),
-            config,
             metrics: Metrics::default(),
-            operator_hash,
-            cursor_secret,
+            operator_hash: secrets.operator_hash,
+            cursor_secret: secrets.cursor_secret,
+            secret: secrets.secret,
+            passwords: Passwords::new()?,
+            mailer: Mailer::new(config.smtp_url.as_deref(), &config.mail_from)?,
+            providers: Providers::new(&config.providers)?,
+            webauthn: passkeys::relying_party(&config.public_url),
+            outbox: Notify::new(),
+            sending: tokio::sync::Mutex::default(),
+            config,
             in_flight: Mutex::default(),
             key_uses: Mutex::default(),
+            session_uses: Mutex::default(),
             recent: Mutex::default(),
-        }))
+        })))
     }
 
     /// Marks an idempotency key as being answered; `None` if it is already.
@@ -100,12 +133,21 @@ impl App {
         recent.insert(credential, now);
     }
 
-    /// Remembers that a key was used; a worker writes it down later.
+    /// Remembers that a key or a session was used; a worker writes it down later.
     pub(crate) fn note_use(&self, identity: &Identity, at: Timestamp, ip: Option<&str>) {
         if let Some(key) = &identity.key {
             let used = KeyUse { key: key.id, at, ip: ip.map(str::to_owned) };
             locked(&self.key_uses).insert(key.id, used);
         }
+        if let Some(session) = &identity.session {
+            let used = SessionUse { session: session.id, at, ip: ip.map(str::to_owned) };
+            locked(&self.session_uses).insert(session.id, used);
+        }
+    }
+
+    /// The uses of sessions since the last call.
+    pub(crate) fn take_session_uses(&self) -> Vec<SessionUse> {
+        std::mem::take(&mut *locked(&self.session_uses)).into_values().collect()
     }
 
     /// The uses of keys since the last call.

@@ -5,14 +5,17 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use tenantry_api as api;
 use tenantry_core::account::{Account, Status};
+use tenantry_core::feature::Feature;
+use tenantry_core::id::SessionId;
+use tenantry_core::invitation::{Invitation, Inviter};
 use tenantry_core::key::{Key, State};
 use tenantry_core::lineage::Lineage;
-use tenantry_core::permission::Permission;
+use tenantry_core::permission::{Permission, PermissionSet};
+use tenantry_core::refusal::Code;
+use tenantry_core::role::{Role, RoleRef, check_rank};
+use tenantry_core::session::Session;
 use tenantry_core::{Document, Timestamp};
-use tenantry_store::{AuditRow, Child, Lined, Page, Paged, Resource, Share};
-
-/// How many memberships an account has. There are none yet: people are not part of the tree so far.
-const USERS: i64 = 0;
+use tenantry_store::{AuditRow, Belonging, Child, EnrollmentLink, Lined, Member, Page, Paged, Resource, Share, User};
 
 /// An instant in RFC 3339, UTC, whole seconds.
 pub(crate) fn instant(at: Timestamp) -> String {
@@ -56,8 +59,8 @@ pub(crate) fn account(lined: &Lined) -> api::Account {
         limits: api::Limits { max_depth: limits.max_depth, max_children: limits.max_children },
         metadata: object(&account.metadata),
         child_count: account.child_count,
-        user_count: USERS,
-        device_count: lined.device_count,
+        user_count: lined.counts.users,
+        device_count: lined.counts.devices,
         created_at: instant(account.created_at),
         updated_at: instant(account.updated_at),
     }
@@ -69,8 +72,135 @@ pub(crate) fn child(child: &Child) -> api::Child {
         name: child.account.name.clone(),
         status: child.account.status.to_string(),
         created_at: instant(child.account.created_at),
-        user_count: USERS,
-        device_count: child.device_count,
+        user_count: child.counts.users,
+        device_count: child.counts.devices,
+    }
+}
+
+pub(crate) fn user(user: &User) -> api::User {
+    api::User {
+        id: user.id.to_string(),
+        email: user.email.clone(),
+        name: user.name.clone(),
+        account_id: user.account_id.to_string(),
+        created_at: instant(user.created_at),
+    }
+}
+
+pub(crate) fn session(session: &Session, current: Option<SessionId>) -> api::Session {
+    api::Session {
+        id: session.id.to_string(),
+        current: current == Some(session.id),
+        proof: session.proof.to_string(),
+        proven_at: instant(session.proven_at),
+        created_at: instant(session.created_at),
+        last_seen_at: instant(session.last_seen_at),
+        expires_at: instant(session.expires_at()),
+        ip: session.ip.clone(),
+        user_agent: session.user_agent.clone(),
+    }
+}
+
+pub(crate) fn belonging(belonging: &Belonging) -> api::Belonging {
+    let role = &belonging.membership.role;
+    api::Belonging {
+        account_id: belonging.membership.account.to_string(),
+        name: belonging.account_name.clone(),
+        status: belonging.status.to_string(),
+        role: role.name.clone(),
+        role_id: role_id(role.which),
+    }
+}
+
+/// The id of a custom role.
+pub(crate) fn role_id(which: RoleRef) -> Option<String> {
+    match which {
+        RoleRef::BuiltIn(_) => None,
+        RoleRef::Custom(id) => Some(id.to_string()),
+    }
+}
+
+/// A member as somebody sees them who does, or does not, see the account that they are a member of.
+pub(crate) fn member(member: &Member, here: &Account, visible: bool) -> api::Member {
+    let (role, account) = (&member.membership.role, member.membership.account);
+    api::Member {
+        user_id: member.membership.user.to_string(),
+        email: visible.then(|| member.email.clone()),
+        name: member.name.clone(),
+        role: role.name.clone(),
+        role_id: role_id(role.which),
+        source: if account == here.id { "direct" } else { "inherited" }.to_owned(),
+        account_id: visible.then(|| account.to_string()),
+        second_factor: member.second_factor,
+        since: instant(member.since),
+        last_seen_at: member.last_seen_at.map(instant),
+    }
+}
+
+/// A role as somebody sees it who holds `own`.
+pub(crate) fn role(role: &Role, own: PermissionSet, members: Option<i64>) -> api::Role {
+    api::Role {
+        id: role_id(role.which).unwrap_or_else(|| role.name.clone()),
+        name: role.name.clone(),
+        built_in: role.home.is_none(),
+        account_id: role.home.map(|id| id.to_string()),
+        permissions: role.permissions.iter().map(Permission::as_str).map(str::to_owned).collect(),
+        reaches_down: role.reaches_down(),
+        assignable: check_rank(own, role).is_ok(),
+        members,
+    }
+}
+
+pub(crate) fn invitation(invitation: &Invitation, now: Timestamp, link: Option<String>) -> api::Invitation {
+    let invited_by = match invitation.inviter {
+        Inviter::User(user) => Some(user.to_string()),
+        Inviter::Operator | Inviter::Key(_) => None,
+    };
+    api::Invitation {
+        id: invitation.id.to_string(),
+        email: invitation.email.clone(),
+        role: invitation.role_name.clone(),
+        status: invitation.status_at(now).to_string(),
+        invited_by,
+        created_at: instant(invitation.created_at),
+        expires_at: instant(invitation.expires_at),
+        link,
+    }
+}
+
+pub(crate) fn enrollment_link(link: &EnrollmentLink, now: Timestamp) -> api::EnrollmentLink {
+    let status = match link.check_usable(now) {
+        Ok(()) => "active",
+        Err(_) if link.revoked_at.is_some() => "revoked",
+        Err(refusal) if refusal.code == Code::LinkExhausted => "exhausted",
+        Err(_) => "expired",
+    };
+    api::EnrollmentLink {
+        id: link.id.to_string(),
+        name: link.name.clone(),
+        status: status.to_owned(),
+        max_uses: link.max_uses,
+        uses: link.uses,
+        created_at: instant(link.created_at),
+        expires_at: link.expires_at.map(instant),
+        revoked_at: link.revoked_at.map(instant),
+    }
+}
+
+pub(crate) fn features(line: &Lineage) -> api::Features {
+    let effective = line.features();
+    api::Features {
+        effective: effective.iter().map(|(name, had)| (name.clone(), feature(had.value))).collect(),
+        assigned: line.account().features.iter().map(|(name, own)| (name.clone(), feature(*own))).collect(),
+        sources: effective.iter().map(|(name, had)| (name.clone(), had.source.to_string())).collect(),
+    }
+}
+
+/// A feature as it is sent.
+pub(crate) fn feature(feature: Feature) -> Value {
+    match feature {
+        Feature::On => Value::from(true),
+        Feature::UpTo(most) => Value::from(most),
     }
 }
 
@@ -143,6 +273,8 @@ pub(crate) fn key(key: &Key, now: Timestamp) -> api::Key {
     api::Key {
         id: key.id.to_string(),
         account_id: key.account_id.to_string(),
+        user_id: key.user_id.map(|id| id.to_string()),
+        maker_id: key.maker_id.map(|id| id.to_string()),
         name: key.name.clone(),
         environment: key.environment.to_string(),
         masked: key.masked(),
@@ -194,9 +326,11 @@ pub(crate) fn audit_entry(row: &AuditRow) -> api::AuditEntry {
         actor: api::Actor {
             kind: row.actor_kind.clone(),
             account_id: row.actor_account.map(|id| id.to_string()),
+            user_id: row.actor_user.map(|id| id.to_string()),
             key_id: row.actor_key.map(|id| id.to_string()),
         },
         subject: row.subject.map(|id| id.to_string()),
+        reason: row.reason.clone(),
         request_id: row.request_id.to_string(),
         ip: row.ip.clone(),
         detail: value(&row.detail),

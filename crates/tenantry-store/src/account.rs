@@ -1,34 +1,54 @@
 //! Accounts: rows, lines of ancestors, lists and the writes of the tree.
 
+mod lists;
+
 use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 use tenantry_core::account::{Account, Inherits, Limits, Status};
-use tenantry_core::id::AccountId;
+use tenantry_core::feature::Feature;
+use tenantry_core::id::{AccountId, KeyId};
+use tenantry_core::key::Key;
 use tenantry_core::lineage::Lineage;
 use tenantry_core::{Document, Refusal, Timestamp, refusal::Code};
 
 use crate::db::{Conn, Row, args};
-use crate::tenant::{TenantRead, TenantWrite};
-use crate::{Error, Page, Paged, Result};
+use crate::key::{key, key_columns};
+use crate::tenant::TenantWrite;
+use crate::{Error, Result};
 
 /// The columns that [`account`] reads, of a table called `a`.
 macro_rules! account_columns {
     () => {
         "a.id, a.parent_id, a.root_id, a.depth, a.child_count, a.kind, a.name, a.email, a.status, a.settings, \
          a.locked_settings, a.inherit_settings, a.inherit_admins, a.inherit_billing_contacts, a.inherit_audit_policies, \
-         a.billing_contacts, a.audit_policies, a.billing_mode, a.metadata, a.version, a.created_at, a.updated_at, a.closed_at"
+         a.billing_contacts, a.audit_policies, a.billing_mode, a.metadata, a.features, a.version, a.created_at, a.updated_at, \
+         a.closed_at, a.canceled_at"
     };
 }
 pub(crate) use account_columns;
 
-/// How many devices the account `a` owns.
-macro_rules! device_count {
+/// How many members the account `a` has, and how many devices it owns.
+macro_rules! counts {
     () => {
-        "(SELECT COUNT(*) FROM resource r WHERE r.account_id = a.id AND r.kind = 'device') AS device_count"
+        "(SELECT COUNT(*) FROM membership m WHERE m.account_id = a.id) AS user_count, \
+         (SELECT COUNT(*) FROM resource r WHERE r.account_id = a.id AND r.kind = 'device') AS device_count"
     };
 }
-pub(crate) use device_count;
+pub(crate) use counts;
+
+/// What belongs to an account, counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// How many members it has.
+    pub users: i64,
+    /// How many resources of kind `device` it owns.
+    pub devices: i64,
+}
+
+fn counted(row: &Row) -> Result<Counts> {
+    Ok(Counts { users: row.int("user_count")?, devices: row.int("device_count")? })
+}
 
 /// The accounts whose ids `$page` selects, marked as `listed`, together with all their ancestors:
 /// what [`lined`] needs to tell what each of them inherits.
@@ -43,7 +63,7 @@ macro_rules! with_lines {
              SELECT ",
             crate::account::account_columns!(),
             ", t.max_depth, t.max_children, t.super_organization, ",
-            crate::account::device_count!(),
+            crate::account::counts!(),
             ", line.listed FROM line JOIN account a ON a.id = line.id JOIN tree t ON t.root_id = a.root_id"
         )
     };
@@ -58,6 +78,7 @@ macro_rules! with_below {
            UNION ALL SELECT a.id FROM account a JOIN below ON a.parent_id = below.id) "
     };
 }
+pub(crate) use with_below;
 
 pub(crate) fn account(row: &Row) -> Result<Account> {
     Ok(Account {
@@ -86,7 +107,26 @@ pub(crate) fn account(row: &Row) -> Result<Account> {
         created_at: row.time("created_at")?,
         updated_at: row.time("updated_at")?,
         closed_at: row.optional_time("closed_at")?,
+        canceled_at: row.optional_time("canceled_at")?,
+        features: features(row.json("features")?),
     })
+}
+
+/// `true` is a feature that may be used, a number one that may be used that much.
+fn features(raw: BTreeMap<String, serde_json::Value>) -> BTreeMap<String, Feature> {
+    let feature = |value: &serde_json::Value| match value.as_i64() {
+        Some(most) => Some(Feature::UpTo(most)),
+        None => value.as_bool().filter(|on| *on).map(|_| Feature::On),
+    };
+    raw.into_iter().filter_map(|(name, value)| Some((name, feature(&value)?))).collect()
+}
+
+fn features_json(features: &BTreeMap<String, Feature>) -> String {
+    let value = |feature: &Feature| match feature {
+        Feature::On => serde_json::Value::from(true),
+        Feature::UpTo(most) => serde_json::Value::from(*most),
+    };
+    json(&features.iter().map(|(name, feature)| (name, value(feature))).collect::<BTreeMap<_, _>>())
 }
 
 fn documents(raw: BTreeMap<String, Box<RawValue>>) -> BTreeMap<String, Document> {
@@ -108,8 +148,8 @@ pub(crate) fn json<T: serde::Serialize + ?Sized>(value: &T) -> String {
 pub struct Child {
     /// The account.
     pub account: Account,
-    /// How many resources of kind `device` it owns.
-    pub device_count: i64,
+    /// What belongs to it.
+    pub counts: Counts,
 }
 
 /// An account in a list, with all that it inherits from.
@@ -119,8 +159,8 @@ pub struct Lined {
     pub line: Lineage,
     /// The limits of its tree.
     pub limits: Limits,
-    /// How many resources of kind `device` it owns.
-    pub device_count: i64,
+    /// What belongs to it.
+    pub counts: Counts,
 }
 
 /// The listed accounts among the rows of a query made [`with_lines`], ordered by level and id.
@@ -130,12 +170,12 @@ pub(crate) fn lined(rows: &[Row]) -> Result<Vec<Lined>> {
     for row in rows {
         let account = account(row)?;
         if row.bool("listed")? {
-            listed.push((account.depth, account.id, limits(row)?, row.int("device_count")?));
+            listed.push((account.depth, account.id, limits(row)?, counted(row)?));
         }
         accounts.insert(account.id, account);
     }
     listed.sort_by_key(|(depth, id, ..)| (*depth, *id));
-    let line = |(_, id, limits, device_count)| Ok(Lined { line: line_of(id, &accounts)?, limits, device_count });
+    let line = |(_, id, limits, counts)| Ok(Lined { line: line_of(id, &accounts)?, limits, counts });
     listed.into_iter().map(line).collect()
 }
 
@@ -177,6 +217,40 @@ pub(crate) async fn with_ancestors(
         )
         .await?;
     rows.iter().map(|row| account(row).map(|account| (account.id, account))).collect()
+}
+
+/// The key with this hash, whatever its state, its account, the accounts named, and all above them, in one query.
+pub(crate) async fn with_key(
+    conn: &mut Conn,
+    hash: &[u8; 32],
+    ids: [Option<AccountId>; 3],
+) -> Result<(Option<Key>, BTreeMap<AccountId, Account>)> {
+    let [a, b, c] = ids;
+    let rows = conn
+        .all(
+            concat!(
+                "WITH RECURSIVE line (id, parent_id) AS (\
+                   SELECT id, parent_id FROM account WHERE id IN ($1, $2, $3, (SELECT account_id FROM api_key WHERE hash = $4)) \
+                   UNION SELECT p.id, p.parent_id FROM account p JOIN line ON p.id = line.parent_id) \
+                 SELECT ",
+                account_columns!(),
+                ", ",
+                key_columns!(),
+                " FROM line JOIN account a ON a.id = line.id LEFT JOIN api_key k ON k.hash = $4 AND k.account_id = a.id"
+            ),
+            args![a, b, c, *hash],
+        )
+        .await?;
+    let mut found = None;
+    let mut accounts = BTreeMap::new();
+    for row in &rows {
+        let account = account(row)?;
+        accounts.insert(account.id, account);
+        if row.optional_id::<KeyId>("key_id")?.is_some() {
+            found = Some(key(row)?);
+        }
+    }
+    Ok((found, accounts))
 }
 
 /// The line of `id` out of `accounts`, or `not_found`.
@@ -274,152 +348,6 @@ async fn child_count_add(conn: &mut Conn, parent: AccountId, delta: i64) -> Resu
     Ok(())
 }
 
-impl TenantRead {
-    /// The account as it appears in lists.
-    pub async fn lined(&mut self) -> Result<Lined> {
-        let (id, root) = (self.account().id, self.account().root_id);
-        let row = self
-            .conn
-            .one(
-                concat!(
-                    "SELECT t.max_depth, t.max_children, t.super_organization, ",
-                    device_count!(),
-                    " FROM tree t JOIN account a ON a.id = $1 WHERE t.root_id = $2"
-                ),
-                args![id, root],
-            )
-            .await?;
-        Ok(Lined { line: self.line().clone(), limits: limits(&row)?, device_count: row.int("device_count")? })
-    }
-
-    /// The children, oldest first.
-    pub async fn children(&mut self, status: Option<Status>, page: Page) -> Result<Paged<Child>> {
-        let (parent, status) = (self.account().id, status.map(Status::as_str));
-        let total = self
-            .conn
-            .one(
-                "SELECT COUNT(*) AS n FROM account WHERE parent_id = $1 AND ($2 IS NULL OR status = $2)",
-                args![parent, status],
-            )
-            .await?
-            .int("n")?;
-        let rows = self
-            .conn
-            .all(
-                concat!(
-                    "SELECT ",
-                    account_columns!(),
-                    ", ",
-                    device_count!(),
-                    " FROM account a WHERE a.parent_id = $1 AND ($2 IS NULL OR a.status = $2) \
-                     ORDER BY a.id LIMIT $3 OFFSET $4"
-                ),
-                args![parent, status, page.limit, page.offset],
-            )
-            .await?;
-        let child = |row: &Row| Ok(Child { account: account(row)?, device_count: row.int("device_count")? });
-        Ok(Paged { rows: rows.iter().map(child).collect::<Result<_>>()?, total })
-    }
-
-    /// All children with all that they inherit, oldest first.
-    pub async fn children_lined(&mut self) -> Result<Vec<Lined>> {
-        let parent = self.account().id;
-        let rows = self.conn.all(with_lines!("SELECT id FROM account WHERE parent_id = $1"), args![parent]).await?;
-        lined(&rows)
-    }
-
-    /// The accounts above that the caller can see, root first.
-    pub async fn ancestors(&mut self) -> Result<Vec<Lined>> {
-        let account = self.account().id;
-        let rows = self
-            .conn
-            .all(
-                with_lines!(
-                    "WITH RECURSIVE up (id) AS (\
-                       SELECT parent_id FROM account WHERE id = $1 AND parent_id IS NOT NULL \
-                       UNION ALL SELECT a.parent_id FROM account a JOIN up ON a.id = up.id WHERE a.parent_id IS NOT NULL) \
-                     SELECT id FROM up"
-                ),
-                args![account],
-            )
-            .await?;
-        let mut ancestors = lined(&rows)?;
-        let caller = *self.caller();
-        ancestors.retain(|ancestor| caller.sees(&ancestor.line));
-        Ok(ancestors)
-    }
-
-    /// The line of another account, if the caller can see it.
-    pub async fn visible(&mut self, id: AccountId) -> Result<Option<Lineage>> {
-        let accounts = with_ancestors(&mut self.conn, [Some(id), None, None, None]).await?;
-        let line = Lineage::assemble(id, &accounts);
-        Ok(line.filter(|line| self.caller().sees(line)))
-    }
-
-    /// Everything below the account, level by level, oldest first.
-    pub async fn descendants(&mut self, status: Option<Status>, page: Page) -> Result<Paged<Lined>> {
-        let (top, status) = (self.account().id, status.map(Status::as_str));
-        let total = self
-            .conn
-            .one(
-                concat!(
-                    with_below!(),
-                    "SELECT COUNT(*) AS n FROM below JOIN account a ON a.id = below.id WHERE ($2 IS NULL OR a.status = $2)"
-                ),
-                args![top, status],
-            )
-            .await?
-            .int("n")?;
-        let rows = self
-            .conn
-            .all(
-                with_lines!(concat!(
-                    with_below!(),
-                    "SELECT a.id FROM below JOIN account a ON a.id = below.id WHERE ($2 IS NULL OR a.status = $2) \
-                     ORDER BY a.depth, a.id LIMIT $3 OFFSET $4"
-                )),
-                args![top, status, page.limit, page.offset],
-            )
-            .await?;
-        Ok(Paged { rows: lined(&rows)?, total })
-    }
-
-    /// Up to `limit` accounts below the account, level by level, oldest first.
-    pub async fn subtree(&mut self, limit: i64) -> Result<Vec<Account>> {
-        let top = self.account().id;
-        let rows = self
-            .conn
-            .all(
-                concat!(
-                    with_below!(),
-                    "SELECT ",
-                    account_columns!(),
-                    " FROM below JOIN account a ON a.id = below.id ORDER BY a.depth, a.id LIMIT $2"
-                ),
-                args![top, limit],
-            )
-            .await?;
-        rows.iter().map(account).collect()
-    }
-
-    /// The account and what is below it.
-    pub async fn subtree_size(&mut self) -> Result<SubtreeSize> {
-        let (id, depth) = (self.account().id, self.account().depth);
-        let row = self
-            .conn
-            .one(
-                concat!(
-                    with_below!(),
-                    "SELECT COUNT(*) AS n, MAX(a.depth) AS deepest FROM below JOIN account a ON a.id = below.id"
-                ),
-                args![id],
-            )
-            .await?;
-        let deepest = row.optional_count("deepest")?.unwrap_or(depth);
-        Ok(SubtreeSize { accounts: row.int("n")? + 1, height: deepest - depth + 1 })
-    }
-}
-
 impl TenantWrite {
     /// Inserts a child of the account that this transaction was opened for.
     pub async fn child_insert(&mut self, child: &Account) -> Result<()> {
@@ -440,7 +368,8 @@ impl TenantWrite {
             .execute(
                 "UPDATE account SET name = $2, email = $3, settings = $4, locked_settings = $5, inherit_settings = $6, \
                    inherit_admins = $7, inherit_billing_contacts = $8, inherit_audit_policies = $9, billing_contacts = $10, \
-                   audit_policies = $11, metadata = $12, version = $13, updated_at = $14 WHERE id = $1",
+                   audit_policies = $11, metadata = $12, features = $13, canceled_at = $14, version = $15, updated_at = $16 \
+                 WHERE id = $1",
                 args![
                     id,
                     &changed.name,
@@ -454,6 +383,8 @@ impl TenantWrite {
                     changed.billing_contacts.as_ref().map(json),
                     changed.audit_policies.as_ref(),
                     &changed.metadata,
+                    features_json(&changed.features),
+                    changed.canceled_at,
                     changed.version,
                     changed.updated_at,
                 ],

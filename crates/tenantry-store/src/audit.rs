@@ -1,6 +1,6 @@
 //! Reading the audit log. Writing it is part of every commit: see [`crate::record`].
 
-use tenantry_core::id::{AccountId, AuditId, KeyId, RequestId};
+use tenantry_core::id::{AccountId, AuditId, KeyId, RequestId, UserId};
 use tenantry_core::{Document, Timestamp};
 
 use crate::Result;
@@ -20,14 +20,18 @@ pub struct AuditRow {
     pub account_id: AccountId,
     /// The thing that changed, by its id.
     pub entity: String,
-    /// `operator`, `key` or `system`.
+    /// `operator`, `user`, `key` or `system`.
     pub actor_kind: String,
     /// The account that really acted.
     pub actor_account: Option<AccountId>,
+    /// The person who really acted.
+    pub actor_user: Option<UserId>,
     /// The key that was used.
     pub actor_key: Option<KeyId>,
     /// The account on whose behalf.
     pub subject: Option<AccountId>,
+    /// Why it was done on behalf of another, where that was asked for.
+    pub reason: Option<String>,
     /// The request that did it.
     pub request_id: RequestId,
     /// From where.
@@ -43,6 +47,8 @@ pub struct AuditFilter {
     pub include_descendants: bool,
     /// Only what this account did.
     pub actor: Option<AccountId>,
+    /// Only what this person did.
+    pub actor_user: Option<UserId>,
     /// Only this action.
     pub action: Option<String>,
     /// Not before this instant.
@@ -55,15 +61,16 @@ pub struct AuditFilter {
 
 macro_rules! audit_columns {
     () => {
-        "a.id, a.at, a.action, a.account_id, a.entity, a.actor_kind, a.actor_account, a.actor_key, a.subject, a.request_id, \
-         a.ip, a.detail"
+        "a.id, a.at, a.action, a.account_id, a.entity, a.actor_kind, a.actor_account, a.actor_user, a.actor_key, \
+         a.subject, a.reason, a.request_id, a.ip, a.detail"
     };
 }
 
 macro_rules! audit_filters {
     () => {
         " AND ($2 IS NULL OR a.actor_account = $2) AND ($3 IS NULL OR a.action = $3) AND ($4 IS NULL OR a.at >= $4) \
-         AND ($5 IS NULL OR a.at < $5) AND ($6 IS NULL OR a.id < $6) ORDER BY a.id DESC LIMIT $7"
+         AND ($5 IS NULL OR a.at < $5) AND ($6 IS NULL OR a.id < $6) AND ($8 IS NULL OR a.actor_user = $8) \
+         ORDER BY a.id DESC LIMIT $7"
     };
 }
 
@@ -71,7 +78,7 @@ macro_rules! audit_filters {
 const OWN: &str = concat!(
     "SELECT ",
     audit_columns!(),
-    " FROM audit_scope s JOIN audit a ON a.id = s.audit_id WHERE s.account_id = $1 AND ($6 IS NULL OR s.audit_id < $6)",
+    " FROM audit_log_scope s JOIN audit_log a ON a.id = s.audit_id WHERE s.account_id = $1 AND ($6 IS NULL OR s.audit_id < $6)",
     audit_filters!()
 );
 
@@ -81,7 +88,7 @@ const SUBTREE: &str = concat!(
        UNION ALL SELECT c.id FROM account c JOIN below ON c.parent_id = below.id) \
      SELECT ",
     audit_columns!(),
-    " FROM audit a WHERE a.id IN (SELECT s.audit_id FROM audit_scope s JOIN below ON below.id = s.account_id)",
+    " FROM audit_log a WHERE a.id IN (SELECT s.audit_id FROM audit_log_scope s JOIN below ON below.id = s.account_id)",
     audit_filters!()
 );
 
@@ -94,8 +101,10 @@ fn audit_row(row: &Row) -> Result<AuditRow> {
         entity: row.text("entity")?,
         actor_kind: row.text("actor_kind")?,
         actor_account: row.optional_id("actor_account")?,
+        actor_user: row.optional_id("actor_user")?,
         actor_key: row.optional_id("actor_key")?,
         subject: row.optional_id("subject")?,
+        reason: row.optional_text("reason")?,
         request_id: row.id("request_id")?,
         ip: row.optional_text("ip")?,
         detail: row.document("detail")?,
@@ -111,7 +120,16 @@ impl TenantRead {
             .conn
             .all(
                 sql,
-                args![account, filter.actor, filter.action.as_deref(), filter.from, filter.to, filter.before, limit],
+                args![
+                    account,
+                    filter.actor,
+                    filter.action.as_deref(),
+                    filter.from,
+                    filter.to,
+                    filter.before,
+                    limit,
+                    filter.actor_user
+                ],
             )
             .await?;
         rows.iter().map(audit_row).collect()

@@ -11,7 +11,10 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
 use sqlx::{Connection as _, PgPool, Postgres, Row as _, Sqlite, SqlitePool, Transaction};
-use tenantry_core::id::{AccountId, AuditId, Id, KeyId, RequestId, ResourceId, ShareId};
+use tenantry_core::id::{
+    AccountId, AuditId, Id, InvitationId, KeyId, LinkId, MailId, PasskeyId, RequestId, ResourceId, RoleId, SessionId,
+    ShareId, TicketId, UserId,
+};
 use tenantry_core::refusal::Code;
 use tenantry_core::{Document, Timestamp};
 use uuid::Uuid;
@@ -53,6 +56,9 @@ const BY_INDEX: [(&str, &str); 5] = [
     ("enable_mergejoin", "off"),
     ("jit", "off"),
 ];
+
+/// How long a connection may lie idle before it is asked whether it still works: asking costs a round trip.
+const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -131,6 +137,8 @@ impl Db {
         let pool = PgPoolOptions::new()
             .max_connections(POSTGRES_CONNECTIONS)
             .acquire_timeout(ACQUIRE_TIMEOUT)
+            .test_before_acquire(false)
+            .before_acquire(|conn, meta| Box::pin(alive(conn, meta.idle_for)))
             .connect_with(options.clone().options(BY_INDEX))
             .await
             .map_err(database)?;
@@ -183,6 +191,11 @@ impl Db {
     }
 }
 
+/// Whether a pooled connection can be used; one that was in use a moment ago is not asked.
+async fn alive(conn: &mut sqlx::PgConnection, idle: Duration) -> sqlx::Result<bool> {
+    if idle < TRUSTED_IDLE { Ok(true) } else { Ok(conn.ping().await.is_ok()) }
+}
+
 /// Makes the file of the database, if it is missing, for nobody else to read. SQLite gives the files beside it the same mode.
 fn make_private_file(path: &std::path::Path) -> std::io::Result<()> {
     let mut options = std::fs::OpenOptions::new();
@@ -205,7 +218,7 @@ fn parse_version(text: &str) -> Option<(u32, u32, u32)> {
 #[derive(Debug, Clone)]
 pub(crate) enum Arg {
     Id(Option<Uuid>),
-    Bytes(Vec<u8>),
+    Bytes(Option<Vec<u8>>),
     Int(Option<i64>),
     Bool(bool),
     Text(Option<String>),
@@ -242,8 +255,10 @@ arg_from! {
     Option<&str> => |value| Self::Text(value.map(str::to_owned));
     &Document => |value| Self::Text(Some(value.as_json().to_owned()));
     Option<&Document> => |value| Self::Text(value.map(|json| json.as_json().to_owned()));
-    &[u8] => |value| Self::Bytes(value.to_vec());
-    [u8; 32] => |value| Self::Bytes(value.to_vec());
+    &[u8] => |value| Self::Bytes(Some(value.to_vec()));
+    Option<&[u8]> => |value| Self::Bytes(value.map(<[u8]>::to_vec));
+    [u8; 32] => |value| Self::Bytes(Some(value.to_vec()));
+    Option<[u8; 32]> => |value| Self::Bytes(value.map(|bytes| bytes.to_vec()));
 }
 
 macro_rules! arg_from_ids {
@@ -261,7 +276,10 @@ macro_rules! arg_from_ids {
     )*};
 }
 
-arg_from_ids! { AccountId AuditId KeyId RequestId ResourceId ShareId }
+arg_from_ids! {
+    AccountId AuditId InvitationId KeyId LinkId MailId PasskeyId RequestId ResourceId RoleId SessionId ShareId TicketId
+    UserId
+}
 
 /// One transaction on either engine. Dropped without a commit, it is rolled back.
 pub(crate) enum Conn {
@@ -448,6 +466,12 @@ fn parse_json<T: for<'de> serde::Deserialize<'de>>(column: &'static str, text: &
 const CONSTRAINTS: &[(&str, &str, Code)] = &[
     ("account_depth", "account_depth", Code::DepthExceeded),
     ("account_self_parent", "account_self_parent", Code::SelfParent),
+    ("enrollment_link_uses", "enrollment_link_uses", Code::LinkExhausted),
+    ("identity_pk", "identity.provider, identity.subject", Code::IdentityTaken),
+    ("invitation_pending", "invitation.account_id, invitation.email_key", Code::InvitationPending),
+    ("membership_pk", "membership.account_id, membership.user_id", Code::AlreadyMember),
+    ("person_email", "person.email_key", Code::EmailTaken),
+    ("role_name", "role.account_id, role.name_key", Code::RoleNameTaken),
     ("idempotency_pk", "idempotency.id", Code::IdempotencyInFlight),
     ("resource_external_id", "resource.account_id, resource.kind, resource.external_id", Code::ExternalIdTaken),
 ];

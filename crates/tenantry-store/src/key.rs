@@ -1,32 +1,39 @@
 //! API keys. Only hashes of their texts are ever stored.
 
-use tenantry_core::id::KeyId;
+use tenantry_core::access::{Bearer, Caller};
+use tenantry_core::id::{KeyId, UserId};
 use tenantry_core::key::{Key, MAX_LIVE_KEYS};
 use tenantry_core::permission::{Permission, PermissionSet};
 use tenantry_core::refusal::Code;
 use tenantry_core::{Refusal, Timestamp};
 
 use crate::account::json;
-use crate::db::{Conn, Row, args};
+use crate::db::{Row, args};
+use crate::membership::people;
 use crate::tenant::{TenantRead, TenantWrite};
 use crate::{Error, Page, Paged, Result};
 
+/// The columns that [`key`] reads, of a table called `k`. Their names are those of no other table.
 macro_rules! key_columns {
     () => {
-        "id, account_id, name, environment, last_four, scopes, created_at, expires_at, revoked_at, last_used_at, \
-         last_used_ip, rotated_from"
+        "k.id AS key_id, k.account_id AS key_account, k.user_id AS key_user, k.maker_id, k.name AS key_name, k.environment, \
+         k.last_four, k.scopes, k.created_at AS key_created_at, k.expires_at, k.revoked_at, k.last_used_at, k.last_used_ip, \
+         k.rotated_from"
     };
 }
+pub(crate) use key_columns;
 
-fn key(row: &Row) -> Result<Key> {
+pub(crate) fn key(row: &Row) -> Result<Key> {
     Ok(Key {
-        id: row.id("id")?,
-        account_id: row.id("account_id")?,
-        name: row.text("name")?,
+        id: row.id("key_id")?,
+        account_id: row.id("key_account")?,
+        user_id: row.optional_id("key_user")?,
+        maker_id: row.optional_id("maker_id")?,
+        name: row.text("key_name")?,
         environment: row.word("environment")?,
         last_four: row.text("last_four")?,
         scopes: row.optional_json("scopes")?.map(scopes).transpose()?,
-        created_at: row.time("created_at")?,
+        created_at: row.time("key_created_at")?,
         expires_at: row.optional_time("expires_at")?,
         revoked_at: row.optional_time("revoked_at")?,
         last_used_at: row.optional_time("last_used_at")?,
@@ -50,43 +57,64 @@ pub struct NewKey {
     pub hash: [u8; 32],
 }
 
-/// The key with this hash, whatever its state.
-pub(crate) async fn by_hash(conn: &mut Conn, hash: &[u8; 32]) -> Result<Option<Key>> {
-    let row = conn.optional(concat!("SELECT ", key_columns!(), " FROM api_key WHERE hash = $1"), args![*hash]).await?;
-    row.as_ref().map(key).transpose()
-}
-
 impl TenantRead {
-    /// The keys of the account, oldest first.
-    pub async fn key_list(&mut self, page: Page) -> Result<Paged<Key>> {
+    /// The keys of the account, oldest first; only those of one member, if one is given.
+    pub async fn key_list(&mut self, of: Option<UserId>, page: Page) -> Result<Paged<Key>> {
         let account = self.account().id;
-        let total =
-            self.conn.one("SELECT COUNT(*) AS n FROM api_key WHERE account_id = $1", args![account]).await?.int("n")?;
+        let total = self
+            .conn
+            .one(
+                "SELECT COUNT(*) AS n FROM api_key WHERE account_id = $1 AND ($2 IS NULL OR user_id = $2)",
+                args![account, of],
+            )
+            .await?
+            .int("n")?;
         let rows = self
             .conn
             .all(
                 concat!(
                     "SELECT ",
                     key_columns!(),
-                    " FROM api_key WHERE account_id = $1 ORDER BY id LIMIT $2 OFFSET $3"
+                    " FROM api_key k WHERE k.account_id = $1 AND ($2 IS NULL OR k.user_id = $2) \
+                     ORDER BY k.id LIMIT $3 OFFSET $4"
                 ),
-                args![account, page.limit, page.offset],
+                args![account, of, page.limit, page.offset],
             )
             .await?;
         Ok(Paged { rows: rows.iter().map(key).collect::<Result<_>>()?, total })
     }
 
-    /// A key of the account.
-    pub async fn key_by_id(&mut self, id: KeyId) -> Result<Option<Key>> {
+    /// A key of the account; only one of this member, if one is given.
+    pub async fn key_by_id(&mut self, id: KeyId, of: Option<UserId>) -> Result<Option<Key>> {
         let account = self.account().id;
         let row = self
             .conn
             .optional(
-                concat!("SELECT ", key_columns!(), " FROM api_key WHERE account_id = $1 AND id = $2"),
-                args![account, id],
+                concat!(
+                    "SELECT ",
+                    key_columns!(),
+                    " FROM api_key k WHERE k.account_id = $1 AND k.id = $2 AND ($3 IS NULL OR k.user_id = $3)"
+                ),
+                args![account, id, of],
             )
             .await?;
         row.as_ref().map(key).transpose()
+    }
+}
+
+impl TenantRead {
+    /// What a key of this account, or of one above it, may do here now. Nothing, if it does not work any more.
+    pub async fn rights_of_key(&mut self, id: KeyId, now: Timestamp) -> Result<PermissionSet> {
+        let row = self
+            .conn
+            .optional(concat!("SELECT ", key_columns!(), " FROM api_key k WHERE k.id = $1"), args![id])
+            .await?;
+        let Some(found) = row.as_ref().map(key).transpose()? else { return Ok(PermissionSet::NONE) };
+        let Some(line) = self.line().up_to(found.account_id) else { return Ok(PermissionSet::NONE) };
+        let here = self.account().id;
+        let people = people(&mut self.conn, found.people(), [Some(here), None, None, None]).await?;
+        let caller = Caller::admit(Bearer::Key { key: &found, line: &line, people }, None, now);
+        Ok(caller.map_or(PermissionSet::NONE, |caller| caller.rights_over(self.line())))
     }
 }
 
@@ -114,11 +142,13 @@ impl TenantWrite {
         let scopes: Option<Vec<_>> = key.scopes.map(|set| set.iter().map(Permission::as_str).collect());
         self.conn
             .execute(
-                "INSERT INTO api_key (id, account_id, name, environment, last_four, hash, scopes, created_at, expires_at, \
-                   rotated_from) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+                "INSERT INTO api_key (id, account_id, user_id, maker_id, name, environment, last_four, hash, scopes, \
+                   created_at, expires_at, rotated_from) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
                 args![
                     key.id,
                     account,
+                    key.user_id,
+                    key.maker_id,
                     &key.name,
                     key.environment.as_str(),
                     &key.last_four,

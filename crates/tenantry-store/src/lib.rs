@@ -5,10 +5,12 @@
 //! | [`db`] | the seam: the one place that names both drivers |
 //! | [`schema`] | migrations, and the refusal to run on a newer schema |
 //! | [`tenant`] | the door: opening a tenant transaction authorizes, and takes the lock of the tree |
-//! | [`operator`] | the operator's door: roots, all accounts, limits |
+//! | [`root`] | the doors to what belongs to no account yet: new trees; and, for the operator, all trees |
 //! | [`system`] | named doors for scheduled work |
 //! | [`record`] | what every commit writes: audit row, changelog entry, kept answer |
 //! | `account`, `key`, `resource`, `audit` | the queries, methods of what the doors return |
+//! | `membership`, `role`, `invitation` | the same for who belongs to an account |
+//! | `person`, `session`, `ticket`, `ceremony`, `throttle` | users and how they prove who they are, with named doors of their own |
 //! | [`fsck`] | the invariants, checked while the deployment runs |
 //!
 //! **The portable subset.** Ids `UUID`, hashes `BYTEA`, times and numbers `BIGINT`, flags
@@ -21,23 +23,39 @@
 
 mod account;
 mod audit;
+mod ceremony;
 pub mod db;
 mod error;
 pub mod fsck;
+mod invitation;
 mod key;
-pub mod operator;
+mod membership;
+mod person;
 pub mod record;
 mod resource;
+mod role;
+pub mod root;
 pub mod schema;
+mod session;
 pub mod system;
 pub mod tenant;
+mod throttle;
+mod ticket;
 
-pub use account::{Child, Lined, SubtreeSize};
+pub use account::{Child, Counts, Lined, SubtreeSize};
 pub use audit::{AuditFilter, AuditRow};
+pub use ceremony::Ceremony;
 pub use db::Location;
 pub use error::{Error, Result};
+pub use invitation::EnrollmentLink;
 pub use key::NewKey;
+pub use membership::{Belonging, Member};
+pub use person::{LinkedIdentity, Passkey, User};
 pub use resource::{Resource, ResourceFilter, Share};
+pub use role::CustomRole;
+pub use session::{NewSession, SessionUse};
+pub use throttle::Count;
+pub use ticket::{DueMail, NewMail, Ticket};
 
 pub use tenantry_core::account::Limits;
 

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use tenantry_core::access::{Actor, Caller};
 use tenantry_core::account::Account;
-use tenantry_core::event::{Event, Revision, bucket};
-use tenantry_core::id::{AccountId, AuditId, KeyId, RequestId};
+use tenantry_core::event::{self, Event, Revision, bucket};
+use tenantry_core::id::{AccountId, AuditId, RequestId};
 use tenantry_core::refusal::Code;
 use tenantry_core::time::{Span, Timestamp};
 
@@ -81,27 +81,37 @@ impl About {
     }
 }
 
-/// Writes the records of one change.
+/// One of the changes that a transaction makes, with the id of its audit row.
+#[derive(Debug, Clone)]
+pub(crate) struct Noted {
+    pub(crate) audit: AuditId,
+    pub(crate) about: About,
+    pub(crate) event: Event,
+}
+
+/// Writes the records of the changes of one transaction; the answer tells where the last of them stands.
 pub(crate) async fn record(
     conn: &mut Conn,
     visit: &Visit,
     caller: &Caller,
-    about: &About,
-    event: &Event,
+    changes: &[Noted],
     answer: Option<Answer>,
 ) -> Result<Vec<Revision>> {
-    let row = AuditEntry {
-        id: visit.audit,
-        at: visit.now,
-        account: about.account,
-        parents: about.parents,
-        actor: caller.actor,
-        subject: caller.subject,
-        request: visit.request,
-        ip: visit.ip.as_deref(),
-    };
-    audit_insert(conn, &row, event).await?;
-    let revisions = changelog_append(conn, visit.audit, &about.roots, event).await?;
+    for change in changes {
+        let row = AuditEntry {
+            id: change.audit,
+            at: visit.now,
+            account: change.about.account,
+            parents: change.about.parents,
+            actor: caller.actor,
+            subject: caller.subject,
+            reason: visit.reason.as_deref().filter(|_| caller.on_behalf),
+            request: visit.request,
+            ip: visit.ip.as_deref(),
+        };
+        audit_insert(conn, &row, &change.event).await?;
+    }
+    let revisions = changelog_append(conn, changes).await?;
     if let (Some(idempotency), Some(answer)) = (visit.idempotency, answer) {
         keep_answer(conn, visit, idempotency, answer, &revisions).await?;
     }
@@ -116,19 +126,16 @@ pub(crate) struct AuditEntry<'a> {
     pub(crate) parents: [Option<AccountId>; 2],
     pub(crate) actor: Actor,
     pub(crate) subject: Option<AccountId>,
+    pub(crate) reason: Option<&'a str>,
     pub(crate) request: RequestId,
     pub(crate) ip: Option<&'a str>,
 }
 
 /// Writes the audit row, and lists it in the logs of all accounts that it concerns.
 pub(crate) async fn audit_insert(conn: &mut Conn, entry: &AuditEntry<'_>, event: &Event) -> Result<()> {
-    let key: Option<KeyId> = match entry.actor {
-        Actor::Key { key, .. } => Some(key),
-        Actor::Operator | Actor::System => None,
-    };
     conn.execute(
-        "INSERT INTO audit (id, at, action, account_id, entity, actor_kind, actor_account, actor_key, subject, request_id, \
-           ip, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+        "INSERT INTO audit_log (id, at, action, account_id, entity, actor_kind, actor_account, actor_user, actor_key, \
+           subject, reason, request_id, ip, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
         args![
             entry.id,
             entry.at,
@@ -137,8 +144,10 @@ pub(crate) async fn audit_insert(conn: &mut Conn, entry: &AuditEntry<'_>, event:
             &event.entity,
             entry.actor.kind(),
             entry.actor.account(),
-            key,
+            entry.actor.user(),
+            entry.actor.key(),
             entry.subject,
+            entry.reason,
             entry.request,
             entry.ip,
             &event.detail,
@@ -147,33 +156,37 @@ pub(crate) async fn audit_insert(conn: &mut Conn, entry: &AuditEntry<'_>, event:
     .await?;
     let [before, after] = entry.parents;
     conn.execute(
-        "INSERT INTO audit_scope (account_id, audit_id) SELECT id, $1 FROM account WHERE id IN ($2, $3, $4, $5, $6)",
+        "INSERT INTO audit_log_scope (account_id, audit_id) SELECT id, $1 FROM account WHERE id IN ($2, $3, $4, $5, $6)",
         args![entry.id, entry.account, entry.actor.account(), entry.subject, before, after],
     )
     .await?;
     Ok(())
 }
 
-/// Appends the change to the sequences of the trees it touched, in the order of the sequences.
-pub(crate) async fn changelog_append(
-    conn: &mut Conn,
-    audit: AuditId,
-    roots: &BTreeSet<AccountId>,
-    event: &Event,
-) -> Result<Vec<Revision>> {
-    let buckets: BTreeSet<u8> = roots.iter().copied().map(bucket).collect();
+/// Appends the changes to the sequences of the trees they touched, in the order of the sequences, since each head is
+/// a lock. Answers where the last change stands.
+pub(crate) async fn changelog_append(conn: &mut Conn, changes: &[Noted]) -> Result<Vec<Revision>> {
+    let buckets: BTreeSet<u8> = changes.iter().flat_map(|change| &change.about.roots).copied().map(bucket).collect();
     let mut revisions = Vec::new();
     for bucket in buckets {
-        let rev = conn
-            .one("UPDATE changelog_head SET rev = rev + 1 WHERE bucket = $1 RETURNING rev", args![bucket])
-            .await?
-            .int("rev")?;
-        conn.execute(
-            "INSERT INTO changelog (bucket, rev, audit_id, kind, entity, version, body) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-            args![bucket, rev, audit, event.kind.as_str(), &event.entity, event.version, &event.detail],
-        )
-        .await?;
-        revisions.push(Revision { bucket, rev });
+        for (place, change) in changes.iter().enumerate() {
+            if !change.about.roots.iter().any(|root| event::bucket(*root) == bucket) {
+                continue;
+            }
+            let rev = conn
+                .one("UPDATE changelog_head SET rev = rev + 1 WHERE bucket = $1 RETURNING rev", args![bucket])
+                .await?
+                .int("rev")?;
+            let event = &change.event;
+            conn.execute(
+                "INSERT INTO changelog (bucket, rev, audit_id, kind, entity, version, body) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+                args![bucket, rev, change.audit, event.kind.as_str(), &event.entity, event.version, &event.detail],
+            )
+            .await?;
+            if place + 1 == changes.len() {
+                revisions.push(Revision { bucket, rev });
+            }
+        }
     }
     Ok(revisions)
 }

@@ -10,7 +10,10 @@ use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use crate::db::{Db, database};
 use crate::{Error, Result};
 
-const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "tree", include_str!("../migrations/0001_tree.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "tree", include_str!("../migrations/0001_tree.sql")),
+    (2, "people", include_str!("../migrations/0002_people.sql")),
+];
 
 fn migrator() -> Migrator {
     let migrations = MIGRATIONS

@@ -1,7 +1,5 @@
 //! Named doors for scheduled work, which belongs to no caller: each says why it may do what it does.
 
-use std::collections::BTreeSet;
-
 use tenantry_core::access::Actor;
 use tenantry_core::event::{Event, EventKind};
 use tenantry_core::id::{AccountId, AuditId, KeyId, RequestId};
@@ -10,7 +8,7 @@ use tenantry_core::{Document, refusal::Code};
 
 use crate::account::{closed_before, line_of, roots, tree_lock, with_ancestors};
 use crate::db::args;
-use crate::record::{AuditEntry, KEEP_ANSWERS, audit_insert, changelog_append};
+use crate::record::{About, AuditEntry, KEEP_ANSWERS, Noted, audit_insert, changelog_append};
 use crate::{Result, Store};
 
 /// How long a closed account keeps its data.
@@ -70,6 +68,22 @@ impl Store {
         };
         conn.commit().await?;
         Ok((deployment, made > 0))
+    }
+
+    /// Whether the secret that this check is of is the one that the deployment began with; the first one is.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn deployment_secret_is(&self, check: [u8; 32]) -> Result<bool> {
+        let mut conn = self.db.begin_write().await?;
+        let row = conn
+            .one(
+                "UPDATE deployment SET secret_check = COALESCE(secret_check, $1) WHERE id = 1 RETURNING secret_check",
+                args![check],
+            )
+            .await?;
+        conn.commit().await?;
+        Ok(row.bytes("secret_check")? == check)
     }
 
     /// Notes when keys were last used. Not a change that anybody made, so it leaves no records.
@@ -153,11 +167,18 @@ impl Store {
             actor: Actor::System,
             parents: [account.parent_id, None],
             subject: None,
+            reason: None,
             request,
             ip: None,
         };
         audit_insert(&mut conn, &entry, &event).await?;
+        let about = About::account(&account);
         for sql in [
+            "DELETE FROM ticket WHERE invitation_id IN (SELECT id FROM invitation WHERE account_id = $1)",
+            "DELETE FROM invitation WHERE account_id = $1",
+            "DELETE FROM enrollment_link WHERE account_id = $1",
+            "DELETE FROM membership WHERE account_id = $1 OR role_id IN (SELECT id FROM role WHERE account_id = $1)",
+            "DELETE FROM role WHERE account_id = $1",
             "DELETE FROM share WHERE to_account = $1 OR resource_id IN (SELECT id FROM resource WHERE account_id = $1)",
             "DELETE FROM resource WHERE account_id = $1",
             "DELETE FROM api_key WHERE account_id = $1",
@@ -166,7 +187,7 @@ impl Store {
         ] {
             conn.execute(sql, args![id]).await?;
         }
-        changelog_append(&mut conn, audit, &BTreeSet::from([root]), &event).await?;
+        changelog_append(&mut conn, &[Noted { audit, about, event }]).await?;
         conn.commit().await?;
         Ok(true)
     }

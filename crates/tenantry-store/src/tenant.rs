@@ -11,17 +11,26 @@ use std::ops::{Deref, DerefMut};
 use tenantry_core::access::{Assume, Bearer, Caller};
 use tenantry_core::account::{Account, Limits};
 use tenantry_core::event::{Event, Revision};
-use tenantry_core::id::{AccountId, AuditId, RequestId};
+use tenantry_core::id::{AccountId, AuditId, RequestId, UserId};
+use tenantry_core::invitation::Invitation;
 use tenantry_core::key::Key;
 use tenantry_core::lineage::Lineage;
 use tenantry_core::permission::Permission;
 use tenantry_core::refusal::Code;
+use tenantry_core::rights::Person;
+use tenantry_core::role::{BuiltIn, RoleRef};
+use tenantry_core::session::Session;
+use tenantry_core::ticket::Purpose;
 use tenantry_core::{Refusal, Timestamp};
 
-use crate::account::{line_of, roots, tree_lock, tree_lock_of, with_ancestors};
+use crate::account::{line_of, roots, tree_insert, tree_lock, tree_lock_of, with_ancestors, with_key};
 use crate::db::Conn;
-use crate::record::{About, Answer, Idempotency, kept_answer, record};
-use crate::{Result, Store, key};
+use crate::invitation::{EnrollmentLink, by_id as invitation_by_id, link_by_hash};
+use crate::membership::people;
+use crate::person::User;
+use crate::record::{About, Answer, Idempotency, Noted, kept_answer, record};
+use crate::ticket::{self, Ticket};
+use crate::{Result, Store, account, membership, person, session};
 
 /// A request that wants in: the parts of it that matter to the store.
 #[derive(Debug, Clone)]
@@ -30,6 +39,8 @@ pub struct Visit {
     pub credential: Credential,
     /// The account to act for, if the request names one.
     pub assume: Option<AccountId>,
+    /// Why, if the request says so.
+    pub reason: Option<String>,
     /// When the request is judged.
     pub now: Timestamp,
     /// The id of the request.
@@ -45,10 +56,17 @@ pub struct Visit {
 /// A credential, as far as it can be told without the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Credential {
+    /// None.
+    Nobody,
     /// The operator token.
     Operator,
     /// A key, by the SHA-256 of its text.
     Key {
+        /// The hash.
+        hash: [u8; 32],
+    },
+    /// A session, by the SHA-256 of its token.
+    Session {
         /// The hash.
         hash: [u8; 32],
     },
@@ -59,6 +77,12 @@ pub enum Credential {
 pub enum Access {
     /// A permission over the account that the path names.
     Holding(Permission),
+    /// The same; without it, members reach what is their own.
+    HoldingOrOwn(Permission),
+    /// To be a person who is a member of the account.
+    Member,
+    /// To be signed in. The account is the personal one.
+    Person,
     /// To be the operator, acting for nobody.
     Operator,
 }
@@ -68,12 +92,17 @@ pub enum Access {
 pub struct Identity {
     /// Actor, subject and rights.
     pub caller: Caller,
-    /// The key that was presented, unless it was the operator token.
+    /// The key that was presented, if it was one.
     pub key: Option<Key>,
+    /// The session that was presented, if it was one.
+    pub session: Option<Session>,
 }
 
 /// Accounts, by id: those that a visit is about, and all above them.
 type Accounts = BTreeMap<AccountId, Account>;
+
+/// The role of who makes an account, or whose own it is.
+pub(crate) const ADMIN: RoleRef = RoleRef::BuiltIn(BuiltIn::Admin);
 
 /// How often a write follows an account that moves to another tree while it waits for the lock.
 const LOCK_ATTEMPTS: u32 = 10;
@@ -83,6 +112,7 @@ pub struct TenantRead {
     pub(crate) conn: Conn,
     identity: Identity,
     line: Lineage,
+    own: Option<UserId>,
 }
 
 /// A transaction on one account that its caller was allowed to open for writing. Dropped without
@@ -93,13 +123,14 @@ pub struct TenantWrite {
     limits: Limits,
     other: Option<(Lineage, Limits)>,
     about: About,
+    noted: Vec<Noted>,
 }
 
 impl Store {
     /// Finds out who is calling, without opening anything.
     ///
     /// # Errors
-    /// `key_unknown` and the refusals of [`Caller::admit`].
+    /// `key_unknown`, `session_unknown` and the refusals of [`Caller::admit`].
     pub async fn identify(&self, visit: &Visit) -> Result<Identity> {
         let mut conn = self.db.begin_read().await?;
         let (identity, _) = admit(&mut conn, visit, [None, None]).await?;
@@ -115,9 +146,10 @@ impl Store {
     pub async fn read(&self, visit: &Visit, at: Option<AccountId>, access: Access) -> Result<TenantRead> {
         let mut conn = self.db.begin_read().await?;
         let (identity, accounts) = admit(&mut conn, visit, [at, None]).await?;
-        let at = at.or(identity.caller.subject).ok_or(Refusal::from(Code::AssumeRequired))?;
-        let line = judged(&identity.caller, at, &accounts, access)?;
-        Ok(TenantRead { conn, identity, line })
+        let nowhere = if access == Access::Person { Code::SessionRequired } else { Code::AssumeRequired };
+        let at = at.or(identity.caller.subject).ok_or(Refusal::from(nowhere))?;
+        let entered = judged(identity, at, &accounts, access)?;
+        Ok(entered.into_read(conn))
     }
 
     /// Opens account `at` for writing, together with the account `other` where the write needs
@@ -137,7 +169,7 @@ impl Store {
                 return Ok(tx);
             }
         }
-        Err(crate::Error::Unavailable("the account keeps moving between trees".into()))
+        Err(moving())
     }
 
     /// One attempt; `None` if an account has moved to a tree whose lock is not held.
@@ -149,7 +181,7 @@ impl Store {
         access: Access,
     ) -> Result<Option<TenantWrite>> {
         let mut conn = self.db.begin_write().await?;
-        let locked = match other {
+        let locked: BTreeMap<_, _> = match other {
             None => tree_lock_of(&mut conn, at).await?.into_iter().collect(),
             Some(other) => lock_both(&mut conn, at, other).await?,
         };
@@ -158,18 +190,156 @@ impl Store {
         }
         let (identity, accounts) = admit(&mut conn, visit, [Some(at), other]).await?;
         let held = |line: &Lineage| locked.get(&line.account().root_id).copied();
-        let line = judged(&identity.caller, at, &accounts, access)?;
-        let Some(limits) = held(&line) else { return Ok(None) };
         let mut second = None;
         if let Some(other) = other {
-            let line = judged(&identity.caller, other, &accounts, access)?;
+            let line = judged(identity.clone(), other, &accounts, access)?.line;
             let Some(limits) = held(&line) else { return Ok(None) };
             second = Some((line, limits));
         }
-        let about = About::account(line.account());
-        let read = TenantRead { conn, identity, line };
-        Ok(Some(TenantWrite { read, visit: visit.clone(), limits, other: second, about }))
+        let entered = judged(identity, at, &accounts, access)?;
+        let Some(limits) = held(&entered.line) else { return Ok(None) };
+        Ok(Some(entered.into_write(conn, visit, limits, second)))
     }
+
+    /// Opens account `at` for writing to somebody who needs no permission there, since something else lets them in. The
+    /// doors below say what. `None` if the account has moved to a tree whose lock is not held.
+    async fn try_enter(&self, visit: &Visit, at: AccountId, user: Option<UserId>) -> Result<Option<TenantWrite>> {
+        let mut conn = self.db.begin_write().await?;
+        let locked = tree_lock_of(&mut conn, at).await?;
+        if let Some(answer) = kept_answer(&mut conn, visit).await? {
+            return Err(crate::Error::Answered(answer));
+        }
+        let accounts = with_ancestors(&mut conn, [Some(at), None, None, None]).await?;
+        let line = line_of(at, &accounts)?;
+        let Some((_, limits)) = locked.filter(|(root, _)| *root == line.account().root_id) else { return Ok(None) };
+        let mut known = people(&mut conn, [user, None], [Some(at), None, None, None]).await?;
+        let caller = known.pop().map_or_else(Caller::nobody, |person| Caller::person(person, at));
+        let identity = Identity { caller, key: None, session: None };
+        Ok(Some(Entered { identity, line, own: user }.into_write(conn, visit, limits, None)))
+    }
+
+    async fn enter(&self, visit: &Visit, at: AccountId, user: Option<UserId>) -> Result<TenantWrite> {
+        for _ in 0..LOCK_ATTEMPTS {
+            if let Some(tx) = self.try_enter(visit, at, user).await? {
+                return Ok(tx);
+            }
+        }
+        Err(moving())
+    }
+
+    /// Opens the personal account of a user who proved a moment ago who they are.
+    ///
+    /// # Errors
+    /// `sign_in_failed` if the user has changed since they were looked up: what was proven may not count any more.
+    pub async fn write_as_user(&self, visit: &Visit, user: &User) -> Result<TenantWrite> {
+        let mut tx = self.enter(visit, user.account_id, Some(user.id)).await?;
+        // What was compared without a lock has to be what is there under it.
+        match tx.user().await? {
+            Some(now) if now.version == user.version => Ok(tx),
+            _ => Err(Code::SignInFailed.into()),
+        }
+    }
+
+    /// Opens the personal account of the user whose ticket this is, and uses the ticket up.
+    ///
+    /// # Errors
+    /// `token_invalid`.
+    pub async fn write_by_ticket(
+        &self,
+        visit: &Visit,
+        hash: &[u8; 32],
+        purpose: Purpose,
+    ) -> Result<(TenantWrite, Ticket)> {
+        let found = self.ticket_peek(hash, &[purpose], visit.now).await?;
+        let invalid = || Refusal::from(Code::TokenInvalid);
+        let id = found.user_id.ok_or_else(invalid)?;
+        let user = self.user_by_id(id).await?.ok_or_else(invalid)?;
+        let mut tx = self.enter(visit, user.account_id, Some(user.id)).await?;
+        let found = tx.ticket_take(hash, purpose, visit.now).await?;
+        Ok((tx, found))
+    }
+
+    /// Opens the account that an invitation is for, for somebody who has a link to it. `user` answers the invitation; they
+    /// need not exist yet, and who declines need not say who they are.
+    ///
+    /// # Errors
+    /// `token_invalid`.
+    pub async fn write_by_invitation(
+        &self,
+        visit: &Visit,
+        hash: &[u8; 32],
+        user: Option<UserId>,
+    ) -> Result<(TenantWrite, Invitation)> {
+        let (account, id) =
+            self.invitation_peek(hash, visit.now).await.map(|seen| (seen.account.id, seen.invitation.id))?;
+        let mut tx = self.enter(visit, account, user).await?;
+        let found = tx.invitation_by_id(id).await?.ok_or(Refusal::from(Code::TokenInvalid))?;
+        Ok((tx, found))
+    }
+
+    /// Opens the account that handed out an enrollment link, for `user`, who makes the child `child` with it. They need
+    /// not exist yet, either.
+    ///
+    /// # Errors
+    /// `token_invalid`, `link_over`, `link_exhausted`.
+    pub async fn write_by_link(
+        &self,
+        visit: &Visit,
+        hash: &[u8; 32],
+        user: UserId,
+        child: AccountId,
+    ) -> Result<(TenantWrite, EnrollmentLink)> {
+        let seen = self.link_peek(hash, visit.now).await?;
+        let mut tx = self.enter(visit, seen.account_id, Some(user)).await?;
+        let found = link_by_hash(&mut tx.conn, hash).await?.ok_or(Refusal::from(Code::TokenInvalid))?;
+        found.check_usable(visit.now)?;
+        tx.read.identity.caller = Caller::person(Person { user, memberships: Vec::new() }, child);
+        Ok((tx, found))
+    }
+
+    /// Looks at the invitation that a link is for, and at its account, without answering it.
+    ///
+    /// # Errors
+    /// `token_invalid`.
+    pub async fn invitation_peek(&self, hash: &[u8; 32], now: Timestamp) -> Result<SeenInvitation> {
+        let mut conn = self.db.begin_read().await?;
+        let invalid = || Refusal::from(Code::TokenInvalid);
+        let found = ticket::by_hash(&mut conn, hash, &[Purpose::Invitation], now).await?;
+        let invitation =
+            invitation_by_id(&mut conn, found.invitation_id.ok_or_else(invalid)?).await?.ok_or_else(invalid)?;
+        let accounts = with_ancestors(&mut conn, [Some(invitation.account_id), None, None, None]).await?;
+        let account = line_of(invitation.account_id, &accounts)?.account().clone();
+        let invited = person::by_email(&mut conn, &invitation.email).await?;
+        conn.commit().await?;
+        Ok(SeenInvitation { invitation, account, invited })
+    }
+
+    /// Looks at an enrollment link without using it.
+    ///
+    /// # Errors
+    /// `token_invalid`, `link_over`, `link_exhausted`.
+    pub async fn link_peek(&self, hash: &[u8; 32], now: Timestamp) -> Result<EnrollmentLink> {
+        let mut conn = self.db.begin_read().await?;
+        let found = link_by_hash(&mut conn, hash).await?.ok_or(Refusal::from(Code::TokenInvalid))?;
+        conn.commit().await?;
+        found.check_usable(now)?;
+        Ok(found)
+    }
+}
+
+/// An invitation as who has a link to it may see it.
+#[derive(Debug, Clone)]
+pub struct SeenInvitation {
+    /// The invitation.
+    pub invitation: Invitation,
+    /// The account that it is for.
+    pub account: Account,
+    /// The user with the address that was invited, if there is one.
+    pub invited: Option<User>,
+}
+
+fn moving() -> crate::Error {
+    crate::Error::Unavailable("the account keeps moving between trees".into())
 }
 
 /// Takes the locks of the trees of two accounts, in the order of their roots' ids.
@@ -184,33 +354,92 @@ async fn lock_both(conn: &mut Conn, at: AccountId, other: AccountId) -> Result<B
     Ok(locked)
 }
 
+/// Reads who is calling, and the accounts that the visit is about with all above them.
 async fn admit(conn: &mut Conn, visit: &Visit, about: [Option<AccountId>; 2]) -> Result<(Identity, Accounts)> {
-    let key = match &visit.credential {
-        Credential::Operator => None,
-        Credential::Key { hash } => Some(key::by_hash(conn, hash).await?.ok_or(Refusal::from(Code::KeyUnknown))?),
-    };
     let [at, other] = about;
-    let own = key.as_ref().map(|key| key.account_id);
-    let accounts = with_ancestors(conn, [own, visit.assume, at, other]).await?;
-    let own = key.as_ref().map(|key| line_of(key.account_id, &accounts)).transpose()?;
-    let bearer = match (&key, &own) {
-        (Some(key), Some(line)) => Bearer::Key(key, line),
-        _ => Bearer::Operator,
+    let named = [visit.assume, at, other];
+    let (caller, key, session, accounts) = match &visit.credential {
+        Credential::Nobody => (admit_as(Bearer::Nobody, visit, &Accounts::new())?, None, None, Accounts::new()),
+        Credential::Operator => {
+            let accounts = with_ancestors(conn, [visit.assume, at, other, None]).await?;
+            (admit_as(Bearer::Operator, visit, &accounts)?, None, None, accounts)
+        }
+        Credential::Key { hash } => {
+            let (key, accounts) = with_key(conn, hash, named).await?;
+            let key = key.ok_or(Refusal::from(Code::KeyUnknown))?;
+            let people = people(conn, key.people(), [Some(key.account_id), visit.assume, at, other]).await?;
+            let line = line_of(key.account_id, &accounts)?;
+            let caller = admit_as(Bearer::Key { key: &key, line: &line, people }, visit, &accounts)?;
+            (caller, Some(key), None, accounts)
+        }
+        Credential::Session { hash } => {
+            let found = session::by_hash(conn, hash).await?;
+            let (session, own) = found.ok_or(Refusal::from(Code::SessionUnknown))?;
+            let accounts = with_ancestors(conn, [Some(own), visit.assume, at, other]).await?;
+            let mut known = people(conn, [Some(session.user_id), None], [Some(own), visit.assume, at, other]).await?;
+            let person = known.pop().unwrap_or(Person { user: session.user_id, memberships: Vec::new() });
+            let line = line_of(own, &accounts)?;
+            let caller = admit_as(Bearer::Session { session: &session, line: &line, person }, visit, &accounts)?;
+            (caller, None, Some(session), accounts)
+        }
     };
-    let assumed = visit.assume.map(|id| (id, Lineage::assemble(id, &accounts)));
-    let assume = assumed.as_ref().map(|(id, line)| Assume { id: *id, line: line.as_ref() });
-    let caller = Caller::admit(bearer, assume, visit.now)?;
-    Ok((Identity { caller, key }, accounts))
+    Ok((Identity { caller, key, session }, accounts))
 }
 
-fn judged(caller: &Caller, at: AccountId, accounts: &Accounts, access: Access) -> Result<Lineage> {
+fn admit_as(bearer: Bearer<'_>, visit: &Visit, accounts: &Accounts) -> Result<Caller> {
+    let assumed = visit.assume.map(|id| (id, Lineage::assemble(id, accounts)));
+    let assume = assumed.as_ref().map(|(id, line)| Assume { id: *id, line: line.as_ref() });
+    Ok(Caller::admit(bearer, assume, visit.now)?)
+}
+
+/// Somebody who may enter the account that the line leads to.
+struct Entered {
+    identity: Identity,
+    line: Lineage,
+    own: Option<UserId>,
+}
+
+impl Entered {
+    fn into_read(self, conn: Conn) -> TenantRead {
+        TenantRead { conn, identity: self.identity, line: self.line, own: self.own }
+    }
+
+    fn into_write(self, conn: Conn, visit: &Visit, limits: Limits, other: Option<(Lineage, Limits)>) -> TenantWrite {
+        let about = About::account(self.line.account());
+        TenantWrite { read: self.into_read(conn), visit: visit.clone(), limits, other, about, noted: Vec::new() }
+    }
+}
+
+fn judged(mut identity: Identity, at: AccountId, accounts: &Accounts, access: Access) -> Result<Entered> {
     let line = line_of(at, accounts)?;
+    identity.caller = identity.caller.facing(&line);
+    let caller = &identity.caller;
+    let mut own = None;
     match access {
         Access::Holding(permission) => caller.check(&line, permission)?,
+        Access::HoldingOrOwn(permission) => {
+            let denied = caller.check(&line, permission).err();
+            let membership = caller.own_membership(at).map(|membership| membership.user);
+            match (denied, membership) {
+                (None, _) => (),
+                (Some(denied), Some(user)) if denied.code == Code::PermissionDenied => own = Some(user),
+                (Some(denied), _) => return Err(denied.into()),
+            }
+        }
+        Access::Member => {
+            caller.check_seen(&line)?;
+            let member = caller.own_membership(at).ok_or(Refusal::from(Code::MembershipRequired))?;
+            own = Some(member.user);
+        }
+        Access::Person => {
+            // With a key, or on behalf of another account, nobody is themselves.
+            let user = caller.roaming_user().filter(|_| identity.session.is_some());
+            own = Some(user.ok_or(Refusal::from(Code::SessionRequired))?);
+        }
         Access::Operator if !caller.sees(&line) => return Err(Code::NotFound.into()),
         Access::Operator => caller.check_operator()?,
     }
-    Ok(line)
+    Ok(Entered { identity, line, own })
 }
 
 impl TenantRead {
@@ -224,6 +453,12 @@ impl TenantRead {
     #[must_use]
     pub fn line(&self) -> &Lineage {
         &self.line
+    }
+
+    /// The member who reaches only what is their own here, if that is all that let the caller in.
+    #[must_use]
+    pub fn own(&self) -> Option<UserId> {
+        self.own
     }
 
     /// Who is calling.
@@ -292,14 +527,43 @@ impl TenantWrite {
         &mut self.about
     }
 
+    /// Makes a user with their personal account, which is a tree of its own. The change is recorded as `event`.
+    ///
+    /// # Errors
+    /// `email_taken`.
+    pub async fn user_insert(
+        &mut self,
+        user: &User,
+        personal: &Account,
+        limits: Limits,
+        audit: AuditId,
+        event: Event,
+    ) -> Result<()> {
+        insert_user(&mut self.conn, user, personal, limits).await?;
+        self.noted.push(Noted { audit, about: About::account(personal), event });
+        Ok(())
+    }
+
+    /// Records a further change of the account in this transaction, besides the one that it is committed with.
+    pub fn note(&mut self, audit: AuditId, event: Event) {
+        self.noted.push(Noted { audit, about: self.about.clone(), event });
+    }
+
+    /// Makes `user` the admin of the child that was just inserted.
+    pub async fn child_admin(&mut self, child: &Account, user: UserId) -> Result<()> {
+        membership::insert(&mut self.conn, child.id, user, ADMIN, child.created_at).await
+    }
+
     /// Commits what was written, together with its audit row, its changelog entries and the
     /// answer that a repetition of the request will get.
     ///
     /// # Errors
     /// `idempotency_in_flight` if the same request is being answered elsewhere; then nothing was written.
     pub async fn commit(mut self, event: &Event, answer: Option<Answer>) -> Result<Vec<Revision>> {
-        let caller = self.identity.caller;
-        let revisions = record(&mut self.read.conn, &self.visit, &caller, &self.about, event, answer).await?;
+        let caller = self.identity.caller.clone();
+        let mut changes = std::mem::take(&mut self.noted);
+        changes.push(Noted { audit: self.visit.audit, about: self.about.clone(), event: event.clone() });
+        let revisions = record(&mut self.read.conn, &self.visit, &caller, &changes, answer).await?;
         self.read.conn.commit().await?;
         Ok(revisions)
     }
@@ -311,4 +575,12 @@ impl TenantWrite {
     pub async fn abandon(self) -> Result<()> {
         self.read.conn.rollback().await
     }
+}
+
+/// Makes a user with their personal account.
+pub(crate) async fn insert_user(conn: &mut Conn, user: &User, personal: &Account, limits: Limits) -> Result<()> {
+    tree_insert(conn, personal.id, limits).await?;
+    account::insert(conn, personal).await?;
+    person::insert(conn, user).await?;
+    membership::insert(conn, personal.id, user.id, ADMIN, user.created_at).await
 }

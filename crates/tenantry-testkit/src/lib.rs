@@ -4,6 +4,8 @@
 //! and dropped. `cargo xtask test` starts a private one; they fail without it, so that no run leaves an engine out
 //! unnoticed.
 
+pub mod peers;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -3,12 +3,13 @@
 //! The flags below are the whole list: their names are those of the variables and of the keys in
 //! the file, and `docs/configuration.md` is made from them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use tenantry_server::config::Provider;
 use tenantry_server::{Config, Timeouts};
 use tenantry_store::{Limits, Location};
 
@@ -79,6 +80,29 @@ pub(crate) struct ServeOptions {
     /// The address under which people reach the control plane; the listening address unless given.
     #[arg(long, env = "TENANTRY_PUBLIC_URL", value_name = "URL")]
     pub(crate) public_url: Option<String>,
+    /// Where mail is sent, such as `smtp://127.0.0.1:1025` or `smtps://user:password@mail.example`; `?tls=required` asks for
+    /// STARTTLS. Without one, mails are kept for the operator to read, and inviters are shown the links.
+    #[arg(long, env = "TENANTRY_SMTP_URL", value_name = "URL", hide_env_values = true, hide_default_value = true)]
+    pub(crate) smtp_url: Option<String>,
+    /// Who mails are from.
+    #[arg(long, env = "TENANTRY_MAIL_FROM", default_value = "Tenantry <tenantry@localhost>", value_name = "MAILBOX")]
+    pub(crate) mail_from: String,
+    /// Seals what has to be read again, such as the secrets of authenticators, besides what the database holds: a copy of
+    /// the database alone then opens nothing. It cannot be changed later.
+    #[arg(long, env = "TENANTRY_SECRET", value_name = "TEXT", hide_env_values = true, hide_default_value = true)]
+    pub(crate) secret: Option<String>,
+    /// An identity provider where users can sign in: `name=…;issuer=https://…;client_id=…;client_secret=…`. May be given
+    /// several times, in the variable apart by spaces.
+    #[arg(
+        long,
+        env = "TENANTRY_OIDC_PROVIDER",
+        value_name = "PROVIDER",
+        value_delimiter = ' ',
+        value_parser = provider,
+        hide_env_values = true,
+        hide_default_value = true
+    )]
+    pub(crate) oidc_provider: Vec<Provider>,
     /// The settings that an account may override.
     #[arg(
         long,
@@ -170,6 +194,10 @@ impl ServeOptions {
             public_url,
             operator_token: self.operator_token.clone(),
             overridable_settings: self.overridable_settings.iter().cloned().collect::<BTreeSet<_>>(),
+            smtp_url: self.smtp_url.clone(),
+            mail_from: self.mail_from.clone(),
+            secret: self.secret.clone(),
+            providers: self.oidc_provider.clone(),
             timeouts: Timeouts {
                 header: seconds(self.header_timeout),
                 idle: seconds(self.idle_timeout),
@@ -178,6 +206,19 @@ impl ServeOptions {
             },
         }
     }
+}
+
+/// Reads an identity provider: what it is called, where it is, and who Tenantry is there.
+fn provider(text: &str) -> Result<Provider, String> {
+    let pairs: BTreeMap<&str, &str> = text.split(';').filter_map(|pair| pair.trim().split_once('=')).collect();
+    let part =
+        |name: &str| pairs.get(name).map(|value| (*value).to_owned()).ok_or_else(|| format!("`{name}=…` is missing"));
+    Ok(Provider {
+        name: part("name")?,
+        issuer: part("issuer")?,
+        client_id: part("client_id")?,
+        client_secret: part("client_secret")?,
+    })
 }
 
 /// The command line, with the values of `tenantry.toml` as defaults: flags and variables win over them.
@@ -276,6 +317,13 @@ mod tests {
     fn golden_configuration_page() {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
         tenantry_testkit::assert_golden(&path, &page());
+    }
+
+    #[test]
+    fn providers_are_read_whole_or_refused() {
+        let read = provider("name=corp;issuer=https://id.example;client_id=a;client_secret=b=c").expect("whole");
+        assert_eq!((read.name.as_str(), read.client_secret.as_str()), ("corp", "b=c"));
+        assert!(provider("name=corp;issuer=https://id.example").is_err_and(|error| error.contains("client_id")));
     }
 
     #[test]

@@ -45,7 +45,7 @@ impl Drop for Directory {
 
 #[expect(clippy::print_stdout, reason = "a demo talks to the person who started it")]
 fn print(url: &str, running: &Running, demo: &Demo) {
-    let Demo { root, child, other_child, grandchild, root_key, child_key } = demo;
+    let Demo { root, child, other_child, grandchild, root_key, child_key, admin, password } = demo;
     let operator = running.new_operator_token.as_deref().unwrap_or_default();
     println!(
         "Tenantry is running with a demo tree. Reference: {url}/docs   Health: http://{ops}/readyz\n\n\
@@ -64,6 +64,12 @@ fn print(url: &str, running: &Running, demo: &Demo) {
          curl {url}/v1/accounts/{child}/settings -H 'x-api-key: {child_key}'\n\n\
          # New York cannot see its parent\n\
          curl {url}/v1/accounts/{root} -H 'x-api-key: {child_key}'\n\n\
+         # Sign in as the admin of Acme; send the token as `Authorization: Bearer`\n\
+         curl -X POST {url}/v1/sessions -H 'Content-Type: application/json' \\\n\
+         \x20 -d '{{\"email\": \"{admin}\", \"password\": \"{password}\"}}'\n\n\
+         # Invite somebody; without a mail server, the answer has the link\n\
+         curl -X POST {url}/v1/accounts/{root}/invitations -H 'Content-Type: application/json' -H 'x-api-key: {root_key}' \\\n\
+         \x20 -d '{{\"email\": \"ben@acme.example\", \"role\": \"member\"}}'\n\n\
          # Who did what, below Acme\n\
          curl '{url}/v1/accounts/{root}/audit-log?includeDescendants=true' -H 'x-api-key: {root_key}'\n\n\
          # Everything, as the operator\n\

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use tenantry_api as api;
+use tenantry_core::Refusal;
 use tenantry_core::account::{Account, Profile, Status};
 use tenantry_core::event::{Event, EventKind};
 use tenantry_core::id::AccountId;
@@ -9,7 +10,7 @@ use tenantry_core::lineage::Lineage;
 use tenantry_core::refusal::Code;
 use tenantry_core::tree::{self, LimitsChange};
 use tenantry_store::tenant::TenantWrite;
-use tenantry_store::{Lined, Page, Paged};
+use tenantry_store::{Counts, Lined, Page, Paged};
 
 use super::change;
 use crate::ctx::Ctx;
@@ -27,6 +28,11 @@ pub(crate) async fn list(ctx: &Ctx, status: Option<Status>, page: Page) -> Resul
         return Ok(Reply::new(&ctx.operator_identity()?, view::list(accounts, page, view::account)));
     }
     let mut tx = ctx.read_own().await?;
+    if let Some(user) = tx.caller().roaming_user() {
+        // Somebody who is signed in and acts for no account in particular sees all that they are a member of.
+        let accounts = tx.accounts_of(user, status, page).await?;
+        return ctx.answer(tx, view::list(accounts, page, view::account)).await;
+    }
     // The account itself comes first, then everything below it.
     let own = usize::from(status.is_none_or(|status| tx.account().status == status));
     let own_count = i64::from(own == 1);
@@ -44,8 +50,10 @@ pub(crate) async fn create(ctx: &Ctx, profile: Profile) -> Result<Created<api::A
     let tx = ctx.write_root(&root).await?;
     let event = Event::new(EventKind::AccountCreated, root.id, root.version, change::created(&root));
     let version = root.version;
-    let lined = Lined { line: Lineage::of_root(root), limits: ctx.app.store.default_limits(), device_count: 0 };
-    let reply = Reply::new(&ctx.operator_identity()?, view::account(&lined)).versioned(version);
+    let users = i64::from(tx.identity().caller.actor.user().is_some());
+    let counts = Counts { users, devices: 0 };
+    let lined = Lined { line: Lineage::of_root(root), limits: ctx.app.store.default_limits(), counts };
+    let reply = Reply::new(tx.identity(), view::account(&lined)).versioned(version);
     ctx.commit_root(tx, event, reply).await
 }
 
@@ -126,7 +134,12 @@ pub(crate) async fn activate(ctx: &Ctx, id: AccountId) -> Result<Reply<api::Acco
 }
 
 pub(crate) async fn close(ctx: &Ctx, id: AccountId) -> Result<Reply<api::Account>> {
-    let tx = ctx.write(id).await?;
+    let mut tx = ctx.write(id).await?;
+    if tx.user().await?.is_some() {
+        return Err(
+            Refusal::new(Code::PersonalAccount, "The personal account of a user stays as long as the user.").into()
+        );
+    }
     let status = tree::close(tx.account())?;
     set_status(ctx, tx, EventKind::AccountClosed, status).await
 }

@@ -49,6 +49,8 @@ fn fields(account: &Account) -> Map<String, Value> {
         "auditPolicies": account.audit_policies.as_ref().map(view::value),
         "billingMode": account.billing_mode.as_str(),
         "metadata": view::value(&account.metadata),
+        "features": account.features.iter().map(|(name, own)| (name.clone(), view::feature(*own))).collect::<Map<_, _>>(),
+        "canceledAt": account.canceled_at.map(view::instant),
     });
     match fields {
         Value::Object(fields) => fields,

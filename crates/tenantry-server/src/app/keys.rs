@@ -3,11 +3,11 @@
 use serde_json::json;
 use tenantry_api as api;
 use tenantry_core::event::{Event, EventKind};
-use tenantry_core::id::{AccountId, KeyId};
+use tenantry_core::id::{AccountId, KeyId, UserId};
 use tenantry_core::key::{self, Environment, Key, Overlap};
 use tenantry_core::permission::{Permission, PermissionSet};
 use tenantry_core::refusal::Code;
-use tenantry_core::{Document, Refusal, Timestamp, tree};
+use tenantry_core::{Document, Refusal, Timestamp, secret, tree};
 use tenantry_store::tenant::TenantRead;
 use tenantry_store::{NewKey, Page};
 
@@ -22,13 +22,16 @@ use crate::view;
 pub(crate) struct Wanted {
     pub(crate) name: String,
     pub(crate) environment: Environment,
+    /// For which member; `None`: for the account itself, or for who may make keys for themselves only.
+    pub(crate) user: Option<UserId>,
     pub(crate) scopes: Option<PermissionSet>,
     pub(crate) expires_at: Option<Timestamp>,
 }
 
 pub(crate) async fn list(ctx: &Ctx, account: AccountId, page: Page) -> Result<Reply<api::List<api::Key>>> {
     let mut tx = ctx.read(account).await?;
-    let keys = tx.key_list(page).await?;
+    let own = tx.own();
+    let keys = tx.key_list(own, page).await?;
     ctx.answer(tx, view::list(keys, page, |key| view::key(key, ctx.now))).await
 }
 
@@ -41,14 +44,20 @@ pub(crate) async fn get(ctx: &Ctx, account: AccountId, id: KeyId) -> Result<Repl
 pub(crate) async fn create(ctx: &Ctx, account: AccountId, wanted: Wanted) -> Result<Created<api::KeyWithSecret>> {
     let mut tx = ctx.write(account).await?;
     tree::check_open(tx.account())?;
-    let (secret, hash) = secret(ctx, wanted.environment)?;
+    let user_id = owner(&mut tx, wanted.user).await?;
+    if tx.account().canceled_at.is_some() && user_id.is_some() && user_id != tx.caller().actor.user() {
+        return Err(Code::OrganizationCanceled.into());
+    }
+    let (text, hash) = new_secret(ctx, wanted.environment)?;
     let key = Key {
         id: ctx.app.chance.id(ctx.now),
         account_id: account,
+        user_id,
+        maker_id: tx.caller().maker(),
         name: wanted.name,
         environment: wanted.environment,
-        last_four: key::last_four(&secret),
-        scopes: key::grant(wanted.scopes, tx.caller().rights_over(tx.line()))?,
+        last_four: secret::last_four(&text),
+        scopes: key::grant(wanted.scopes, tx.caller().rights_over(tx.line()), tx.caller().narrowing())?,
         created_at: ctx.now,
         expires_at: wanted.expires_at,
         revoked_at: None,
@@ -58,7 +67,7 @@ pub(crate) async fn create(ctx: &Ctx, account: AccountId, wanted: Wanted) -> Res
     };
     tx.key_insert(&NewKey { key: key.clone(), hash }).await?;
     let event = Event::new(EventKind::KeyCreated, key.id, 0, told(&key));
-    let reply = Reply::new(tx.identity(), with_secret(ctx, &key, secret));
+    let reply = Reply::new(tx.identity(), with_secret(ctx, &key, text));
     ctx.commit(tx, event, reply).await
 }
 
@@ -71,10 +80,16 @@ pub(crate) async fn rotate(
     let mut tx = ctx.write(account).await?;
     let old = found(&mut tx, id).await?;
     old.check_usable(ctx.now).map_err(|refusal| Refusal::field("key", refusal.code.title()))?;
-    // The new key has the grants of the old one: nobody gets more than they hold by rotating it.
-    key::grant(Some(old.scopes()), tx.caller().rights_over(tx.line()))?;
-    let (secret, hash) = secret(ctx, old.environment)?;
-    let new = old.successor(ctx.app.chance.id(ctx.now), key::last_four(&secret), ctx.now);
+    // The new key has the grants of the old one, and who rotates it answers for it from then on: a person bounds it at
+    // every use, the scopes of another key do so here.
+    if old.scopes.is_some() {
+        key::grant(old.scopes, tx.caller().rights_over(tx.line()), None)?;
+    } else if let Some(narrowing) = tx.caller().narrowing() {
+        key::grant(Some(PermissionSet::ALL), narrowing, None)?;
+    }
+    let (text, hash) = new_secret(ctx, old.environment)?;
+    let replacing = ctx.app.chance.id(ctx.now);
+    let new = old.successor(replacing, secret::last_four(&text), tx.caller().maker(), ctx.now);
     let end = old.end_after_rotation(overlap, ctx.now);
     tx.key_end(old.id, Some(end), old.revoked_at).await?;
     tx.key_insert(&NewKey { key: new.clone(), hash }).await?;
@@ -82,7 +97,7 @@ pub(crate) async fn rotate(
         &json!({"replaces": id.to_string(), "oldExpiresAt": view::instant(end), "key": view::value(&told(&new))}),
     );
     let event = Event::new(EventKind::KeyRotated, new.id, 0, detail);
-    let reply = Reply::new(tx.identity(), with_secret(ctx, &new, secret));
+    let reply = Reply::new(tx.identity(), with_secret(ctx, &new, text));
     ctx.commit(tx, event, reply).await
 }
 
@@ -100,11 +115,29 @@ pub(crate) async fn revoke(ctx: &Ctx, account: AccountId, id: KeyId) -> Result<R
 }
 
 async fn found(tx: &mut TenantRead, id: KeyId) -> Result<Key> {
-    Ok(tx.key_by_id(id).await?.ok_or(Code::NotFound)?)
+    let own = tx.own();
+    Ok(tx.key_by_id(id, own).await?.ok_or(Code::NotFound)?)
 }
 
-fn secret(ctx: &Ctx, environment: Environment) -> Result<(String, [u8; 32])> {
-    let text = key::compose(environment, &ctx.app.chance.bytes()?);
+/// For whom a new key acts. Who may manage any key makes them for the account, or for a member; everybody else for
+/// themselves.
+async fn owner(tx: &mut TenantRead, wanted: Option<UserId>) -> Result<Option<UserId>> {
+    match (tx.own(), wanted) {
+        (Some(own), Some(other)) if own != other => {
+            Err(Refusal::new(Code::PermissionDenied, "This needs `key.manage`: the key would be somebody else's.")
+                .into())
+        }
+        (Some(own), _) => Ok(Some(own)),
+        (None, None) => Ok(None),
+        (None, Some(user)) => match tx.member_by_user(user).await? {
+            Some(_) => Ok(Some(user)),
+            None => Err(Refusal::field("userId", "takes a member of the account").into()),
+        },
+    }
+}
+
+fn new_secret(ctx: &Ctx, environment: Environment) -> Result<(String, [u8; 32])> {
+    let text = secret::compose(environment.label(), &ctx.app.chance.bytes()?);
     let hash = sha256(text.as_bytes());
     Ok((text, hash))
 }
@@ -119,6 +152,7 @@ fn told(key: &Key) -> Document {
     change::detail(&json!({
         "name": key.name,
         "masked": key.masked(),
+        "userId": key.user_id.map(|id| id.to_string()),
         "scopes": scopes,
         "expiresAt": key.expires_at.map(view::instant),
     }))

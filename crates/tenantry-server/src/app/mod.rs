@@ -1,10 +1,21 @@
-//! Use cases: each opens one transaction, asks the core, writes, and commits with one event.
+//! Use cases: each opens one transaction, asks the core, writes, and commits with an event.
 
 pub(crate) mod accounts;
 pub(crate) mod audit;
+pub(crate) mod authenticator;
 mod change;
+pub(crate) mod enrollment;
+pub(crate) mod features;
 pub(crate) mod hierarchy;
+pub(crate) mod invitations;
 pub(crate) mod keys;
+pub(crate) mod members;
 pub(crate) mod org;
+pub(crate) mod organization;
+pub(crate) mod passkeys;
+pub(crate) mod providers;
 pub(crate) mod resources;
+pub(crate) mod roles;
+pub(crate) mod sessions;
 pub(crate) mod settings;
+pub(crate) mod users;

@@ -2,7 +2,7 @@
 
 use tenantry_api as api;
 use tenantry_core::Refusal;
-use tenantry_core::id::AccountId;
+use tenantry_core::id::{AccountId, UserId};
 use tenantry_core::refusal::Code;
 use tenantry_store::AuditFilter;
 
@@ -21,11 +21,20 @@ pub(crate) async fn list(
     let limit = input::page(&api::PageQuery { limit: query.limit, offset: None })?.limit;
     let instant =
         |name: &str, text: Option<String>| text.map(|at| input::instant(Code::InvalidParameter, name, &at)).transpose();
-    let actor =
-        |id: String| id.parse::<AccountId>().map_err(|e| Refusal::at(Code::InvalidParameter, "actor", e.to_string()));
+    let (account_actor, user_actor) = match query.actor.as_deref() {
+        None => (None, None),
+        Some(id) => match (id.parse::<AccountId>(), id.parse::<UserId>()) {
+            (Ok(account), _) => (Some(account), None),
+            (_, Ok(user)) => (None, Some(user)),
+            _ => {
+                return Err(Refusal::at(Code::InvalidParameter, "actor", "takes the id of an account or a user").into());
+            }
+        },
+    };
     let filter = AuditFilter {
         include_descendants: query.include_descendants.unwrap_or_default(),
-        actor: query.actor.map(actor).transpose()?,
+        actor: account_actor,
+        actor_user: user_actor,
         action: query.action,
         from: instant("from", query.from)?,
         to: instant("to", query.to)?,

@@ -2,7 +2,7 @@
 
 use tenantry_api as api;
 use tenantry_core::Refusal;
-use tenantry_core::id::{AccountId, KeyId};
+use tenantry_core::id::{AccountId, BadId, KeyId};
 use tenantry_core::key::{Environment, Overlap};
 use tenantry_core::refusal::Code;
 
@@ -34,7 +34,12 @@ pub(crate) async fn create(
     let wanted = app::keys::Wanted {
         name: input::name("name", &new.name)?,
         environment: input::word("environment", environment, &["live", "test"])?,
-        scopes: new.scopes.map(|names| input::scopes(&names)).transpose()?,
+        user: new
+            .user_id
+            .map(|id| id.parse())
+            .transpose()
+            .map_err(|e: BadId| Refusal::field("userId", e.to_string()))?,
+        scopes: new.scopes.map(|names| input::permissions("scopes", &names)).transpose()?,
         expires_at,
     };
     app::keys::create(&ctx, account, wanted).await

@@ -2,10 +2,23 @@
 
 pub(crate) mod accounts;
 pub(crate) mod audit;
+pub(crate) mod authenticator;
 pub(crate) mod docs;
+pub(crate) mod enrollment;
 pub(crate) mod extract;
+pub(crate) mod features;
 pub(crate) mod hierarchy;
+pub(crate) mod invitations;
 pub(crate) mod keys;
+pub(crate) mod links;
+pub(crate) mod mailbox;
+pub(crate) mod members;
 pub(crate) mod org;
+pub(crate) mod organization;
+pub(crate) mod passkeys;
+pub(crate) mod providers;
 pub(crate) mod resources;
+pub(crate) mod roles;
+pub(crate) mod sessions;
 pub(crate) mod settings;
+pub(crate) mod users;

@@ -37,9 +37,9 @@ fn golden_tables() {
             code.advice()
         );
     }
-    page.push_str("\n## Permissions\n\n| permission | allows to |\n|---|---|\n");
+    page.push_str("\n## Permissions and built-in roles\n\n| permission | allows to | admin | maintainer | member |\n|---|---|---|---|---|\n");
     for permission in Permission::ALL {
-        let _ = writeln!(page, "| `{permission}` | {} |", permission.about());
+        page.push_str(&openapi::permission_row(*permission));
     }
     page.push_str("\n## Events\n\n| event | what happened |\n|---|---|\n");
     for event in EventKind::ALL {

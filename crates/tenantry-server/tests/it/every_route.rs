@@ -6,11 +6,11 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use tenantry_server::route::Route;
+use tenantry_server::route::{Need, Route};
 use tenantry_server::router::routes;
 use tenantry_testkit::{assert_golden, both_engines};
 
-use crate::support::{Answer, Api, Caller, NOBODY};
+use crate::support::{Answer, Api, Caller, NOBODY, PASSWORD};
 
 /// The things that the samples name.
 struct World {
@@ -20,13 +20,20 @@ struct World {
     key: String,
     resource: String,
     share: String,
+    user: String,
+    role: String,
+    invitation: String,
+    link: String,
 }
 
-/// A body that the operation accepts.
-fn sample(route: &Route, world: &World) -> Option<Value> {
+/// A body that the operation accepts. `who` keeps those apart whose attempts are counted.
+fn sample(route: &Route, world: &World, who: &str) -> Option<Value> {
+    let email = format!("{}@example.com", who.replace(' ', "-"));
+    let token = "0".repeat(32);
+    let answer = json!({"ceremony": token, "credential": {}});
     Some(match route.id.as_str() {
         "accounts.create" | "hierarchy.create_child" => json!({"name": "New", "email": "new@example.com"}),
-        "accounts.update" | "resources.update" => json!({"name": "Renamed"}),
+        "accounts.update" | "resources.update" | "roles.update" | "users.update_me" => json!({"name": "Renamed"}),
         "accounts.limits" => json!({"maxDepth": 4}),
         "hierarchy.set_parent" => json!({"parentId": world.other_parent}),
         "settings.update" => json!({"timezone": "UTC"}),
@@ -35,13 +42,53 @@ fn sample(route: &Route, world: &World) -> Option<Value> {
         "keys.rotate" => json!({"overlap": "now"}),
         "resources.create" => json!({"kind": "device", "name": "New"}),
         "resources.share" => json!({"to": "descendants"}),
+        "users.sign_up" => json!({"email": email, "password": PASSWORD, "name": "New"}),
+        "users.verify"
+        | "users.confirm_email"
+        | "invitations.preview"
+        | "invitations.accept"
+        | "invitations.decline" => {
+            json!({"token": token})
+        }
+        "users.request_reset" | "users.change_email" => json!({"email": email}),
+        "users.reset" => json!({"token": token, "password": PASSWORD}),
+        "users.set_password" | "sessions.prove" => json!({"password": PASSWORD}),
+        "authenticator.confirm" => json!({"code": "000000"}),
+        "passkeys.add" => json!({"ceremony": token, "name": "New", "credential": {}}),
+        "passkeys.sign_in" => answer,
+        "providers.begin" | "providers.begin_link" => json!({"provider": "none"}),
+        "providers.sign_in" | "providers.link" => json!({"state": token, "code": "none"}),
+        "sessions.create" => json!({"email": email, "password": "wrong password"}),
+        "enrollment.create" => json!({"maxUses": 1}),
+        "enrollment.enroll" => json!({"token": token, "name": "New", "email": email, "password": PASSWORD}),
+        "features.assign" => json!({"seats.max": 20}),
+        "members.update" => json!({"role": "member"}),
+        "roles.create" => json!({"name": "New", "permissions": ["account.read"]}),
+        "invitations.create" => json!({"email": email, "role": "member"}),
+        "invitations.create_many" => json!({"invitations": [{"email": email, "role": "member"}]}),
         "accounts.suspend"
         | "accounts.activate"
         | "accounts.close"
+        | "authenticator.begin"
+        | "authenticator.remove"
+        | "enrollment.revoke"
         | "hierarchy.remove_parent"
+        | "invitations.cancel"
+        | "invitations.resend"
         | "keys.revoke"
+        | "members.leave"
+        | "members.remove"
+        | "organization.cancel"
+        | "organization.resume"
+        | "passkeys.begin"
+        | "passkeys.begin_sign_in"
+        | "passkeys.remove"
         | "resources.remove"
-        | "resources.unshare" => return None,
+        | "resources.unshare"
+        | "roles.remove"
+        | "sessions.end"
+        | "sessions.end_all"
+        | "sessions.end_current" => return None,
         id => {
             assert!(route.method.is_safe(), "give `{id}` a sample body here");
             return None;
@@ -50,19 +97,26 @@ fn sample(route: &Route, world: &World) -> Option<Value> {
 }
 
 fn path(route: &Route, world: &World, account: &str) -> String {
+    let nothing = |prefix: &str| NOBODY.replace("acc", prefix);
     let filled = route
         .path
         .replace("{account}", account)
         .replace("{key}", &world.key)
         .replace("{resource}", &world.resource)
-        .replace("{share}", &world.share);
+        .replace("{share}", &world.share)
+        .replace("{user}", &world.user)
+        .replace("{role}", &world.role)
+        .replace("{invitation}", &world.invitation)
+        .replace("{link}", &world.link)
+        .replace("{session}", &nothing("ses"))
+        .replace("{passkey}", &nothing("pky"));
     assert!(!filled.contains('{'), "a new kind of id in {}", route.path);
-    let dry_run = if route.method.is_safe() { "" } else { "?dryRun=true" };
-    format!("/v1{filled}{dry_run}")
+    let tried = !route.method.is_safe() && !matches!(route.need, Need::Anyone | Need::AnyoneOrPerson);
+    format!("/v1{filled}{}", if tried { "?dryRun=true" } else { "" })
 }
 
-async fn call(caller: &Caller<'_>, route: &Route, world: &World, account: &str) -> Answer {
-    caller.send(route.method.clone(), &path(route, world, account), sample(route, world)).await
+async fn call(caller: &Caller<'_>, who: &str, route: &Route, world: &World, account: &str) -> Answer {
+    caller.send(route.method.clone(), &path(route, world, account), sample(route, world, who)).await
 }
 
 fn cell(answer: &Answer) -> String {
@@ -83,31 +137,51 @@ both_engines! {
             let at = format!("/v1/accounts/{account}/resources");
             let resource = operator.post(&at, json!({"kind": "device", "name": "d"})).await.created().id();
             let share = operator.post(&format!("{at}/{resource}/shares"), json!({"to": child})).await.created().id();
-            let world = World { account, other_parent, child, key, resource, share };
+            operator.put(&format!("/v1/accounts/{parent}/limits"), json!({"superOrganization": true})).await.ok();
+            let at = format!("/v1/accounts/{account}");
+            let role = json!({"name": "reader", "permissions": ["account.read"]});
+            let role = operator.post(&format!("{at}/roles"), role).await.created().id();
+            let invitation = json!({"email": "pending@example.com", "role": "member"});
+            let invitation = operator.post(&format!("{at}/invitations"), invitation).await.created().id();
+            let link = operator.post(&format!("{at}/enrollment-links"), json!({})).await.created().id();
+            let admin = api.member(&account, "admin", "admin").await;
+            let maintainer = api.member(&account, "maintainer", "maintainer").await;
+            let member = api.member(&account, "member", "member").await;
+            let user = api.member(&account, "somebody", "maintainer").await.id;
+            let parent_admin = api.member(&parent, "parent-admin", "admin").await;
+            let nobodys = api.user("stranger").await;
+            let world = World { account, other_parent, child, key, resource, share, user, role, invitation, link };
 
             let callers = [
-                ("no credential", api.anonymous()),
+                ("anonymous", api.anonymous()),
                 ("wrong credential", api.key("tny_live_00000000000000000000000000000000_000000")),
-                ("stranger", api.key_of(&stranger).await),
-                ("child", api.key_of(&world.child).await),
-                ("self", api.key_of(&world.account).await),
-                ("parent", api.key_of(&parent).await),
+                ("stranger", nobodys.caller),
+                ("member", member.caller),
+                ("maintainer", maintainer.caller),
+                ("admin", admin.caller),
+                ("parent admin", parent_admin.caller),
+                ("stranger's key", api.key_of(&stranger).await),
+                ("child's key", api.key_of(&world.child).await),
+                ("own key", api.key_of(&world.account).await),
+                ("parent's key", api.key_of(&parent).await),
                 ("operator", operator.clone()),
             ];
             let names: Vec<_> = callers.iter().map(|(name, _)| *name).collect();
             let mut table = format!("| route | needs | {} |\n|{}\n", names.join(" | "), "---|".repeat(names.len() + 2));
             for route in routes() {
-                let need = format!("{:?}", route.need).replace("Holding(", "").replace(')', "");
+                let need = format!("{:?}", route.need).replace("HoldingOrOwn(", "own or ").replace("Holding(", "").replace(')', "");
                 let _ = write!(table, "| {} {} | {need} |", route.method, route.path);
-                for (_, caller) in &callers {
-                    let _ = write!(table, " {} |", cell(&call(caller, &route, &world, &world.account).await));
+                for (who, caller) in &callers {
+                    let _ = write!(table, " {} |", cell(&call(caller, who, &route, &world, &world.account).await));
                 }
                 table.push('\n');
                 // S01: what belongs to another is exactly like what does not exist.
-                if route.path.contains("{account}") {
-                    let theirs = call(&callers[2].1, &route, &world, &world.account).await.body;
-                    let nobodys = call(&callers[2].1, &route, &world, NOBODY).await.body;
-                    assert_eq!((&theirs["code"], &theirs["detail"]), (&nobodys["code"], &nobodys["detail"]), "{}", route.id);
+                for (who, caller) in callers.iter().filter(|(who, _)| who.starts_with("stranger")) {
+                    if route.path.contains("{account}") {
+                        let theirs = call(caller, who, &route, &world, &world.account).await.body;
+                        let nobodys = call(caller, who, &route, &world, NOBODY).await.body;
+                        assert_eq!((&theirs["code"], &theirs["detail"]), (&nobodys["code"], &nobodys["detail"]), "{}", route.id);
+                    }
                 }
             }
             assert_golden(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/every_route.golden.md"), &table);

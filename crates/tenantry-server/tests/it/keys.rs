@@ -38,7 +38,7 @@ both_engines! {
             let mut typo = short.clone();
             typo.replace_range(20..21, if &typo[20..21] == "a" { "b" } else { "a" });
             api.key(&typo).get("/org").await.refused(401, "key_malformed");
-            let unknown = tenantry_core::key::compose(tenantry_core::key::Environment::Live, &[7; tenantry_core::key::RANDOM_BYTES]);
+            let unknown = tenantry_core::secret::compose(tenantry_core::secret::Label::Live, &[7; tenantry_core::secret::RANDOM_BYTES]);
             let refused = api.key(&unknown).get("/org").await.refused(401, "key_unknown");
             assert!(refused.header("www-authenticate").starts_with("Bearer"));
 

@@ -13,6 +13,9 @@ use tenantry_testkit::Database;
 
 pub(crate) const OPERATOR: &str = "operator-token-of-the-tests-0123456789";
 
+/// The password of everybody.
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
+
 /// An id that is well-formed and names nothing.
 pub(crate) const NOBODY: &str = "acc_7zzzzzzzzzzzzzzzzzzzzzzzzz";
 
@@ -101,9 +104,88 @@ impl Api {
         self.operator().post(&format!("/v1/accounts/{account}/keys"), body).await.created()
     }
 
+    /// The mails to an address, newest first, after all that are due were sent.
+    pub(crate) async fn mails(&self, to: &str) -> Vec<String> {
+        self.running.deliver().await.expect("deliver");
+        let mailbox = self.operator().get("/v1/mailbox").await.ok().body;
+        let mails = mailbox["data"].as_array().expect("mails").iter();
+        mails.filter(|mail| mail["to"] == to).map(|mail| mail["text"].as_str().expect("text").to_owned()).collect()
+    }
+
+    /// The token of the newest link that was mailed to an address.
+    pub(crate) async fn mailed_token(&self, to: &str) -> String {
+        let mails = self.mails(to).await;
+        token_in(mails.iter().find(|mail| mail.contains("token=")).unwrap_or_else(|| panic!("no link to {to}")))
+    }
+
+    /// Somebody who signed up with `<name>@example.com`, followed the link, and is signed in.
+    pub(crate) async fn user(&self, name: &str) -> Person<'_> {
+        let email = format!("{name}@example.com");
+        let new = json!({"email": email, "password": PASSWORD, "name": name});
+        self.anonymous().post("/v1/users", new).await.is(202);
+        let token = self.mailed_token(&email).await;
+        self.anonymous().post("/v1/users/verify", json!({"token": token})).await.ok();
+        self.sign_in(&email).await
+    }
+
+    pub(crate) async fn sign_in(&self, email: &str) -> Person<'_> {
+        let signed_in =
+            self.anonymous().post("/v1/sessions", json!({"email": email, "password": PASSWORD})).await.created();
+        Person {
+            caller: self.key(&signed_in.text("token")),
+            id: signed_in.body["user"]["id"].as_str().expect("id").to_owned(),
+            email: email.to_owned(),
+            personal: signed_in.body["user"]["accountId"].as_str().expect("id").to_owned(),
+        }
+    }
+
+    /// A user who was invited to `account` by the operator and accepted.
+    pub(crate) async fn member(&self, account: &str, name: &str, role: &str) -> Person<'_> {
+        let token = self.invite(&self.operator(), account, &format!("{name}@example.com"), role).await;
+        let said = json!({"token": token, "name": name, "password": PASSWORD});
+        self.anonymous().post("/v1/invitations/accept", said).await.ok();
+        self.sign_in(&format!("{name}@example.com")).await
+    }
+
+    /// Makes a user who is there already a member.
+    pub(crate) async fn join(&self, account: &str, person: &Person<'_>, role: &str) {
+        let token = self.invite(&self.operator(), account, &person.email, role).await;
+        person.post("/v1/invitations/accept", json!({"token": token})).await.ok();
+    }
+
+    /// Invites an address; answers the token of the link.
+    pub(crate) async fn invite(&self, inviter: &Caller<'_>, account: &str, email: &str, role: &str) -> String {
+        let at = format!("/v1/accounts/{account}/invitations");
+        let invited = inviter.post(&at, json!({"email": email, "role": role})).await.created();
+        token_in(&invited.text("link"))
+    }
+
     /// What `GET /v1/accounts/{id}` says, as the operator sees it.
     pub(crate) async fn account(&self, id: &str) -> Value {
         self.operator().get(&format!("/v1/accounts/{id}")).await.ok().body
+    }
+}
+
+/// The token of the link in a text.
+pub(crate) fn token_in(text: &str) -> String {
+    let (_, rest) = text.split_once("token=").unwrap_or_else(|| panic!("no link in {text}"));
+    rest.chars().take_while(char::is_ascii_alphanumeric).collect()
+}
+
+/// A user who is signed in.
+#[derive(Clone)]
+pub(crate) struct Person<'a> {
+    pub(crate) caller: Caller<'a>,
+    pub(crate) id: String,
+    pub(crate) email: String,
+    /// Their personal account.
+    pub(crate) personal: String,
+}
+
+impl<'a> std::ops::Deref for Person<'a> {
+    type Target = Caller<'a>;
+    fn deref(&self) -> &Caller<'a> {
+        &self.caller
     }
 }
 

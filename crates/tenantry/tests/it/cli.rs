@@ -64,8 +64,8 @@ both_engines! {
         for (sql, invariant) in [
             ("UPDATE account SET child_count = 7 WHERE parent_id IS NULL", "I5 tree"),
             ("UPDATE changelog_head SET rev = rev + 1 WHERE bucket = 0", "changelog"),
-            ("DELETE FROM audit_scope", "I10 an audit row in nobody's log"),
-            ("DELETE FROM audit", "I10 a change without its audit row"),
+            ("DELETE FROM audit_log_scope", "I10 an audit row in nobody's log"),
+            ("DELETE FROM audit_log", "I10 a change without its audit row"),
         ] {
             tamper(&database, sql).await;
             let ended = finish(tenantry_on(&database, &["fsck"])).await;

@@ -1,0 +1,444 @@
+//! Cases of the rights of a caller, and a slow model that they are held against.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::id::{Id, RoleId, SessionId};
+use crate::key::Environment;
+use crate::lineage::tests::{id, line};
+use crate::role::{BuiltIn, Role, RoleRef};
+use crate::session::Proof;
+
+const NOW: Timestamp = Timestamp(10);
+
+fn key_of(n: u8, scopes: Option<PermissionSet>) -> Key {
+    Key {
+        id: KeyId::from_bytes([n; 16]),
+        account_id: id(n),
+        user_id: None,
+        maker_id: None,
+        name: "k".to_owned(),
+        environment: Environment::Live,
+        last_four: "abcd".to_owned(),
+        scopes,
+        created_at: Timestamp(0),
+        expires_at: None,
+        revoked_at: None,
+        last_used_at: None,
+        last_used_ip: None,
+        rotated_from: None,
+    }
+}
+
+fn plain(n: u8) -> Lineage {
+    line(n, |_, _| ())
+}
+
+fn with_key(key: &Key, line: &Lineage, assume: Option<Assume<'_>>) -> Result<Caller, Code> {
+    Caller::admit(Bearer::Key { key, line, people: Vec::new() }, assume, NOW).map_err(|refusal| refusal.code)
+}
+
+fn caller(n: u8) -> Caller {
+    with_key(&key_of(n, None), &plain(n), None).expect("active")
+}
+
+fn assume(n: u8, target: u8, change: impl Fn(u8, &mut Account)) -> Result<Caller, Code> {
+    let target_line = line(target, &change);
+    let assume = Assume { id: id(target), line: Some(&target_line) };
+    with_key(&key_of(n, None), &line(n, &change), Some(assume))
+}
+
+#[test]
+fn a_key_reaches_down_and_never_up() {
+    let caller = caller(2);
+    assert_eq!(caller.rights_over(&plain(2)), PermissionSet::ALL);
+    assert_eq!(caller.rights_over(&plain(4)), PermissionSet::ALL);
+    assert!(!caller.sees(&plain(1)));
+    assert_eq!(caller.check(&plain(1), Permission::AccountRead).map_err(|r| r.code), Err(Code::NotFound));
+}
+
+#[test]
+fn scopes_narrow_a_key_everywhere() {
+    let scopes = PermissionSet::of(&[Permission::AccountRead]);
+    let caller = with_key(&key_of(1, Some(scopes)), &plain(1), None).expect("active");
+    assert_eq!(caller.rights_over(&plain(3)), scopes);
+    assert_eq!(caller.check(&plain(3), Permission::AccountMove).map_err(|r| r.code), Err(Code::PermissionDenied));
+}
+
+#[test]
+fn an_account_that_does_not_inherit_admins_keeps_ancestors_out_but_not_their_auditors() {
+    let target = line(4, |n, a| a.inherits.admins = n != 3);
+    assert_eq!(caller(1).rights_over(&target), SHUT_OUT);
+    assert_eq!(caller(3).rights_over(&target), PermissionSet::ALL, "the switch is about those above it");
+    assert_eq!(assume(1, 4, |n, a| a.inherits.admins = n != 3), Err(Code::AssumeForbidden));
+}
+
+#[test]
+fn assuming_moves_the_subject_down_only() {
+    let caller = assume(1, 3, |_, _| ()).expect("a descendant");
+    assert_eq!((caller.subject, caller.actor.account()), (Some(id(3)), Some(id(1))));
+    assert!(!caller.sees(&plain(2)), "what the subject cannot see, the actor cannot see through it");
+    assert_eq!(assume(2, 2, |_, _| ()), Ok(self::caller(2)), "the own id changes nothing");
+    assert_eq!(assume(3, 1, |_, _| ()), Err(Code::AssumeForbidden), "upwards");
+    let suspended = |n: u8, a: &mut Account| a.status = if n == 3 { Status::Suspended } else { Status::Active };
+    assert_eq!(assume(1, 3, suspended), Err(Code::AssumeForbidden));
+    let unknown = Assume { id: id(9), line: None };
+    let key = key_of(1, None);
+    assert_eq!(with_key(&key, &plain(1), Some(unknown)), Err(Code::AssumeForbidden));
+}
+
+#[test]
+fn the_operator_may_all_but_keeps_to_the_subject_while_assuming() {
+    let operator = Caller::admit(Bearer::Operator, None, NOW).expect("always");
+    assert!(operator.is_operator() && operator.sees(&plain(3)));
+    let line = plain(2);
+    let assumed = Caller::admit(Bearer::Operator, Some(Assume { id: id(2), line: Some(&line) }), NOW).expect("active");
+    assert!(!assumed.sees(&plain(1)) && assumed.check_operator().is_err());
+}
+
+#[test]
+fn dead_keys_and_shut_accounts_are_told_apart() {
+    let revoked = Key { revoked_at: Some(Timestamp(1)), expires_at: Some(Timestamp(1)), ..key_of(2, None) };
+    let admit = |key: &Key, line: &Lineage| with_key(key, line, None);
+    assert_eq!(admit(&revoked, &plain(2)), Err(Code::KeyRevoked));
+    let expired = Key { expires_at: Some(NOW), ..key_of(2, None) };
+    assert_eq!(admit(&expired, &plain(2)), Err(Code::KeyExpired));
+    let below = line(2, |n, a| a.status = if n == 1 { Status::Suspended } else { Status::Active });
+    assert_eq!(admit(&key_of(2, None), &below), Err(Code::AccountSuspended));
+    let closed = line(2, |n, a| a.status = if n == 2 { Status::Closed } else { Status::Active });
+    assert_eq!(admit(&key_of(2, None), &closed), Err(Code::AccountClosed));
+}
+
+/// The personal account of the people in these tests: a line of its own.
+const PERSONAL: u8 = 100;
+
+fn user(n: u8) -> UserId {
+    UserId::from_bytes([n; 16])
+}
+
+fn holds(n: u8, account: u8, role: BuiltIn) -> Membership {
+    Membership { account: id(account), user: user(n), role: Role::built_in(role) }
+}
+
+fn personal_line() -> Lineage {
+    Lineage::of_root(Account { id: id(PERSONAL), kind: Kind::Personal, ..plain(1).account().clone() })
+}
+
+fn session() -> Session {
+    Session {
+        id: SessionId::from_bytes([1; 16]),
+        user_id: user(1),
+        proof: Proof::Password,
+        proven_at: NOW,
+        created_at: NOW,
+        last_seen_at: NOW,
+        ip: None,
+        user_agent: None,
+    }
+}
+
+fn signed_in(memberships: Vec<Membership>, assume: Option<Assume<'_>>) -> Result<Caller, Code> {
+    let bearer =
+        Bearer::Session { session: &session(), line: &personal_line(), person: Person { user: user(1), memberships } };
+    Caller::admit(bearer, assume, NOW).map_err(|refusal| refusal.code)
+}
+
+#[test]
+fn a_person_acts_as_the_member_that_they_are_closest_by() {
+    let caller = signed_in(vec![holds(1, 1, BuiltIn::Admin), holds(1, 2, BuiltIn::Member)], None).expect("signed in");
+    assert_eq!((caller.subject, caller.on_behalf), (Some(id(PERSONAL)), false));
+    for (target, account) in [(1, 1), (2, 2), (3, 1)] {
+        let facing = caller.clone().facing(&plain(target));
+        assert_eq!(facing.actor, Actor::User { user: user(1), account: id(account) }, "{target}");
+        assert_eq!(facing.subject, Some(id(account)));
+    }
+}
+
+#[test]
+fn a_member_is_not_a_member_below() {
+    let caller = signed_in(vec![holds(1, 1, BuiltIn::Member)], None).expect("signed in");
+    assert!(caller.sees(&plain(1)) && !caller.sees(&plain(2)));
+    let source = signed_in(vec![holds(1, 1, BuiltIn::Maintainer)], None)
+        .expect("signed in")
+        .explain(&plain(3), Permission::MemberInvite);
+    assert_eq!(source, Ok(Source::Role { user: user(1), role: "maintainer".to_owned(), account: id(1) }));
+}
+
+#[test]
+fn members_assume_what_they_are_a_member_of_and_administrators_what_is_below() {
+    let to = |target: u8, memberships: Vec<Membership>| {
+        let line = plain(target);
+        let assumed = signed_in(memberships, Some(Assume { id: id(target), line: Some(&line) }));
+        assumed.map(|caller| (caller.subject == Some(id(target)), caller.on_behalf, caller.rights_over(&line)))
+    };
+    assert_eq!(
+        to(2, vec![holds(1, 2, BuiltIn::Member)]),
+        Ok((true, false, BuiltIn::Member.permissions())),
+        "as a member"
+    );
+    let (_, on_behalf, rights) = to(3, vec![holds(1, 2, BuiltIn::Maintainer)]).expect("below");
+    assert!(on_behalf && rights == Role::built_in(BuiltIn::Maintainer).inherited());
+    assert_eq!(to(3, vec![holds(1, 2, BuiltIn::Member)]), Err(Code::AssumeForbidden));
+    assert_eq!(to(1, vec![holds(1, 2, BuiltIn::Admin)]), Err(Code::AssumeForbidden), "upwards");
+}
+
+#[test]
+fn s15_a_key_shrinks_with_its_maker_and_dies_with_them() {
+    let made = Key { maker_id: Some(user(1)), ..key_of(2, None) };
+    let with_maker = |memberships: Vec<Membership>| {
+        let people = vec![Person { user: user(1), memberships }];
+        Caller::admit(Bearer::Key { key: &made, line: &plain(2), people }, None, NOW).map_err(|refusal| refusal.code)
+    };
+    let rights = |memberships| with_maker(memberships).map(|caller| caller.rights_over(&plain(2)));
+    assert_eq!(rights(vec![holds(1, 2, BuiltIn::Admin)]), Ok(BuiltIn::Admin.permissions()));
+    assert_eq!(rights(vec![holds(1, 2, BuiltIn::Member)]), Ok(BuiltIn::Member.permissions()));
+    assert_eq!(rights(vec![]), Err(Code::KeyRevoked));
+    assert_eq!(
+        rights(vec![holds(1, 1, BuiltIn::Admin)]),
+        Ok(Role::built_in(BuiltIn::Admin).inherited()),
+        "an admin from above"
+    );
+    let caller = with_maker(vec![holds(1, 1, BuiltIn::Admin)]).expect("alive");
+    assert!(!caller.sees(&plain(1)), "but the key stays in its account");
+    assert_eq!((caller.actor.user(), caller.maker()), (None, Some(user(1))));
+}
+
+#[test]
+fn members_of_a_suspended_account_are_told_so() {
+    let suspended = line(2, |n, a| a.status = if n == 2 { Status::Suspended } else { Status::Active });
+    let check = |account| {
+        let caller = signed_in(vec![holds(1, account, BuiltIn::Admin)], None).expect("signed in").facing(&suspended);
+        caller.check(&suspended, Permission::AccountSuspend).map_err(|refusal| refusal.code)
+    };
+    assert_eq!(check(2), Err(Code::AccountSuspended), "nobody lifts a suspension that binds themselves");
+    assert_eq!(check(1), Ok(()));
+}
+
+/// One random situation: a line of accounts, people with roles, and a credential.
+#[derive(Debug, Clone)]
+struct World {
+    /// Whether each account of the line inherits administrators, root first.
+    inherits: Vec<bool>,
+    /// User, level, role.
+    memberships: Vec<(u8, u8, Role)>,
+    credential: Credential,
+    scopes: Option<PermissionSet>,
+    /// The level of the account to assume.
+    assume: Option<u8>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Credential {
+    Operator,
+    Session,
+    /// A key of the account at this level, with the people behind it.
+    Key(u8, &'static [u8]),
+}
+
+impl World {
+    fn depth(&self) -> u8 {
+        u8::try_from(self.inherits.len()).expect("few")
+    }
+
+    fn line(&self, level: u8) -> Lineage {
+        line(level, |n, account| account.inherits.admins = self.inherits[usize::from(n - 1)])
+    }
+
+    fn person(&self, n: u8) -> Person {
+        let own = self.memberships.iter().filter(|(who, ..)| *who == n);
+        let memberships = own
+            .map(|(who, level, role)| Membership { account: id(*level), user: user(*who), role: role.clone() })
+            .collect();
+        Person { user: user(n), memberships }
+    }
+
+    fn caller(&self, assume: Option<u8>) -> Result<Caller, Code> {
+        let assumed = assume.map(|level| (id(level), self.line(level)));
+        let assume = assumed.as_ref().map(|(id, line)| Assume { id: *id, line: Some(line) });
+        let session = session();
+        let personal = personal_line();
+        let admitted = match self.credential {
+            Credential::Operator => Caller::admit(Bearer::Operator, assume, NOW),
+            Credential::Session => {
+                let bearer = Bearer::Session { session: &session, line: &personal, person: self.person(1) };
+                Caller::admit(bearer, assume, NOW)
+            }
+            Credential::Key(level, people) => {
+                let people = people.iter().map(|n| self.person(*n)).collect();
+                let (key, line) = (key_of(level, self.scopes), self.line(level));
+                Caller::admit(Bearer::Key { key: &key, line: &line, people }, assume, NOW)
+            }
+        };
+        admitted.map_err(|refusal| refusal.code)
+    }
+
+    /// What `n` holds at `level`, written down from the text of the design, one membership after the other.
+    fn slow_person(&self, n: u8, level: u8) -> Vec<Permission> {
+        let mut held = Vec::new();
+        for (who, at, role) in &self.memberships {
+            let home = role.home.map_or(1, |home| home.bytes()[0]);
+            if *who != n || *at > level || home > *at {
+                continue;
+            }
+            let open = (*at + 1..=level).all(|between| self.inherits[usize::from(between - 1)]);
+            let administers = role.permissions.iter().any(|p| !p.held_by().contains(&BuiltIn::Member));
+            for permission in role.permissions.iter() {
+                let inherited = administers
+                    && permission != Permission::OrganizationLeave
+                    && (open || [Permission::AccountRead, Permission::AuditRead].contains(&permission));
+                if *at == level || inherited {
+                    held.push(permission);
+                }
+            }
+        }
+        held
+    }
+
+    fn slow_account(&self, home: u8, level: u8, permission: Permission) -> bool {
+        let open = (home + 1..=level).all(|between| self.inherits[usize::from(between - 1)]);
+        home <= level && (open || [Permission::AccountRead, Permission::AuditRead].contains(&permission))
+    }
+
+    /// Whether the credential holds `permission` at `level`, acting for nobody else.
+    fn slow(&self, level: u8, permission: Permission) -> bool {
+        match self.credential {
+            Credential::Operator => true,
+            Credential::Session => self.slow_person(1, level).contains(&permission),
+            Credential::Key(home, people) => {
+                self.scopes.is_none_or(|scopes| scopes.holds(permission))
+                    && self.slow_account(home, level, permission)
+                    && people.iter().all(|n| self.slow_person(*n, level).contains(&permission))
+            }
+        }
+    }
+
+    /// The same while acting for another account; `None`: it may not be acted for.
+    fn slow_assuming(&self, level: u8, permission: Permission) -> Option<bool> {
+        let Some(subject) = self.assume else { return Some(self.slow(level, permission)) };
+        if matches!(self.credential, Credential::Key(home, _) if home == subject) {
+            return Some(self.slow(level, permission));
+        }
+        let is_member = matches!(self.credential, Credential::Session)
+            && self.memberships.iter().any(|(who, at, _)| (*who, *at) == (1, subject));
+        let operator = matches!(self.credential, Credential::Operator);
+        let may = operator || is_member || self.slow(subject, Permission::AccountAssume);
+        may.then(|| self.slow(subject, permission) && self.slow_account(subject, level, permission))
+    }
+
+    /// The world with one barrier taken away, for somebody who asks about `level`.
+    fn without(mut self, barrier: &Barrier, level: u8) -> Self {
+        match barrier {
+            Barrier::Narrowed => self.scopes = None,
+            Barrier::NoRole(who) => {
+                let all = Role { permissions: PermissionSet::ALL, ..Role::built_in(BuiltIn::Admin) };
+                self.memberships.push((who.bytes()[0], level, all));
+            }
+            Barrier::SwitchedOff(account) => self.inherits[usize::from(account.bytes()[0] - 1)] = true,
+            Barrier::Anonymous | Barrier::Outside(_) => panic!("there is no such thing in these worlds"),
+        }
+        self
+    }
+
+    /// The world in which a denial was answered by doing what it says.
+    fn mended(&self, assume: Option<u8>, level: u8, permission: Permission) -> Self {
+        let Err(barriers) = self.caller(assume).expect("admitted").explain(&self.line(level), permission) else {
+            return self.clone();
+        };
+        let mut world = self.clone();
+        for barrier in &barriers {
+            world = world.without(barrier, level);
+        }
+        // What the actor lacks over the account acted for is told when asked about that account.
+        match assume.filter(|_| barriers.contains(&Barrier::Narrowed)) {
+            Some(subject) => world.mended(None, subject, permission),
+            None => world,
+        }
+    }
+}
+
+fn a_role() -> impl Strategy<Value = Role> {
+    let built_in = prop::sample::select(BuiltIn::ALL).prop_map(Role::built_in);
+    let custom = (any::<u64>(), any::<u64>(), 1_u8..=5).prop_map(|(some, narrower, home)| Role {
+        which: RoleRef::Custom(RoleId::from_bytes([home; 16])),
+        name: "custom".to_owned(),
+        home: Some(id(home)),
+        permissions: Permission::ALL.iter().copied().filter(|p| some & narrower & (1 << (*p as u8)) != 0).collect(),
+    });
+    prop_oneof![built_in, custom]
+}
+
+fn a_world() -> impl Strategy<Value = (World, Permission)> {
+    let inherits = prop::collection::vec(prop::bool::weighted(0.7), 1..=5);
+    let scopes = prop::option::weighted(0.4, any::<u64>());
+    let kind = 0_u8..6;
+    (
+        inherits,
+        prop::collection::vec((1_u8..=2, 1_u8..=5, a_role()), 0..5),
+        kind,
+        any::<u8>(),
+        scopes,
+        any::<u8>(),
+        prop::sample::select(Permission::ALL),
+    )
+        .prop_map(|(inherits, mut memberships, kind, key_level, scopes, assume, permission)| {
+            let depth = u8::try_from(inherits.len()).expect("few");
+            memberships.retain(|(_, level, _)| *level <= depth);
+            let at = 1 + key_level % depth;
+            let credential = match kind {
+                0 => Credential::Operator,
+                1 | 2 => Credential::Session,
+                3 => Credential::Key(at, &[]),
+                4 => Credential::Key(at, &[1]),
+                _ => Credential::Key(at, &[1, 2]),
+            };
+            let scopes =
+                scopes.map(|bits| Permission::ALL.iter().copied().filter(|p| bits & (1 << (*p as u8)) != 0).collect());
+            let assume = (assume % 3 == 0).then_some(1 + assume / 3 % depth);
+            (World { inherits, memberships, credential, scopes, assume }, permission)
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn rights_are_those_of_the_slow_model_and_every_denial_says_what_would_change_it((world, permission) in a_world()) {
+        let level = world.depth();
+        let caller = match (world.caller(world.assume), world.slow_assuming(level, permission)) {
+            // A key whose people hold nothing at all is dead, whatever it asks for.
+            (Err(Code::KeyRevoked), _) => return Ok(()),
+            (Err(Code::AssumeForbidden), expected) => {
+                prop_assert_eq!(expected, None);
+                return Ok(());
+            }
+            (admitted, Some(expected)) => {
+                let caller = admitted.expect("admitted");
+                prop_assert_eq!(caller.rights_over(&world.line(level)).holds(permission), expected);
+                caller
+            }
+            (Ok(_), None) => panic!("assumed what must not be"),
+            (Err(code), _) => panic!("{code}"),
+        };
+        let line = world.line(level);
+        let held = caller.rights_over(&line).holds(permission);
+        match caller.explain(&line, permission) {
+            Ok(_) => prop_assert!(held),
+            Err(barriers) => {
+                prop_assert!(!held);
+                let mended = world.mended(world.assume, level, permission);
+                let after = mended.caller(mended.assume).expect("admitted");
+                prop_assert!(after.rights_over(&mended.line(level)).holds(permission), "{:?} then {:?}", barriers, mended);
+                // None of the barriers is named in vain.
+                if world.assume.is_none() {
+                    for kept in &barriers {
+                        let others = barriers.iter().filter(|barrier| *barrier != kept);
+                        let world = others.fold(world.clone(), |world, barrier| world.without(barrier, level));
+                        if let Ok(caller) = world.caller(None) {
+                            prop_assert!(!caller.rights_over(&world.line(level)).holds(permission), "{:?}", kept);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
