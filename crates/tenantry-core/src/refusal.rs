@@ -92,7 +92,6 @@ codes! {
         AssumeMalformed = "assume_malformed": "`x-assume-org` is not one account id", "Send the header once, with the id of one account, or leave it out.";
         AssumeRequired = "assume_required": "The operator has no organization of its own", "Name one with `x-assume-org`.";
         TokenInvalid = "token_invalid": "The token is not one that works here", "Use the newest link, as it was sent; ask for another if it is old.";
-        CrossSite = "cross_site": "A page of another site tried to use a session", "Send the session's token as `Authorization: Bearer`, or call from the portal's own pages.";
         PasskeyInvalid = "passkey_invalid": "The passkey's answer does not fit", "Start again: a challenge is good for five minutes and one answer.";
         ProviderRefused = "provider_refused": "The identity provider did not confirm who you are", "Start again; `detail` says what was wrong.";
         IdempotencyKeyInvalid = "idempotency_key_invalid": "`Idempotency-Key` is not usable", "Send 1 to 255 visible ASCII characters, once.";
@@ -118,6 +117,7 @@ codes! {
         AssumeForbidden = "assume_forbidden": "This account cannot be assumed", "Only active descendants can be assumed, by credentials that hold `account.assume`, and accounts in which one is a member.";
         PermissionDenied = "permission_denied": "The credential does not hold the permission", "Use a credential with the permission that `detail` names.";
         OperatorOnly = "operator_only": "Only the operator of this deployment may do this", "Ask the operator.";
+        CrossSite = "cross_site": "A page of another site tried to use a session", "Send the session's token as `Authorization: Bearer`, or call from the portal's own pages.";
         SessionRequired = "session_required": "Only somebody who is signed in may do this", "Sign in, and send the session's token or cookie.";
         MembershipRequired = "membership_required": "Only members of the account may do this", "Ask an administrator of the account to invite you.";
         StepUpRequired = "step_up_required": "This needs a fresh proof of who you are", "Prove it with `POST /v1/sessions/current/proof`, then repeat the request within ten minutes.";

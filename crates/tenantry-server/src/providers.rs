@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::time::Duration;
 
-use openidconnect::core::{CoreAuthenticationFlow, CoreClient, CoreProviderMetadata};
+use openidconnect::core::{CoreAuthenticationFlow, CoreClient, CoreProviderMetadata, CoreUserInfoClaims};
 use openidconnect::{
     AsyncHttpClient, AuthorizationCode, ClientId, ClientSecret, CsrfToken, HttpRequest, HttpResponse, IssuerUrl, Nonce,
-    PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope, TokenResponse as _,
+    OAuth2TokenResponse as _, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope, TokenResponse as _,
 };
 use serde::{Deserialize, Serialize};
 use tenantry_core::Refusal;
@@ -112,14 +112,24 @@ impl Providers {
             .map_err(refused)?;
         let token = tokens.id_token().ok_or_else(|| refused("there is no ID token"))?;
         let claims = token.claims(&client.id_token_verifier(), &Nonce::new(away.nonce.clone())).map_err(refused)?;
-        let name = claims.name().and_then(|names| names.get(None)).map(|name| name.as_str().to_owned());
-        Ok(Claims {
+        let mut known = Claims {
             provider: away.provider.clone(),
             subject: claims.subject().as_str().to_owned(),
             email: claims.email().map(|email| email.as_str().to_owned()),
             email_verified: claims.email_verified().unwrap_or(false),
-            name,
-        })
+            name: claims.name().and_then(|names| names.get(None)).map(|name| name.as_str().to_owned()),
+        };
+        // Strict providers tell who somebody is, but not more, in the token itself.
+        if known.email.is_none() && client.user_info_url().is_some() {
+            let request =
+                client.user_info(tokens.access_token().clone(), Some(claims.subject().clone())).map_err(refused)?;
+            let told: CoreUserInfoClaims = request.request_async(&self.http).await.map_err(refused)?;
+            known.email = told.email().map(|email| email.as_str().to_owned());
+            known.email_verified = told.email_verified().unwrap_or(false);
+            known.name =
+                told.name().and_then(|names| names.get(None)).map(|name| name.as_str().to_owned()).or(known.name);
+        }
+        Ok(known)
     }
 
     async fn known(&self, name: &str) -> Result<(&Provider, CoreProviderMetadata)> {

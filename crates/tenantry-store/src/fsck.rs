@@ -228,9 +228,10 @@ const IMPOSSIBLE: &[(&str, &str)] = &[
            WHERE s.account_id = a.id AND u.account_id = a.id AND u.action = 'account.created')",
     ),
     (
-        "I7 an account with members, none of whom is an admin",
-        "SELECT COUNT(*) AS n FROM (SELECT account_id FROM membership GROUP BY account_id \
-           HAVING COUNT(CASE WHEN role = 'admin' THEN 1 END) = 0) o",
+        "I7 an account that began with its maker as admin, and has none",
+        "SELECT COUNT(*) AS n FROM audit_log u JOIN account a ON a.id = u.account_id \
+         WHERE u.action = 'account.created' AND u.actor_kind = 'user' AND u.actor_account = u.account_id \
+           AND NOT EXISTS (SELECT 1 FROM membership m WHERE m.account_id = a.id AND m.role = 'admin')",
     ),
     (
         "a user who is not the one member of their personal account",

@@ -35,8 +35,9 @@ class Printer:
 
 async def main():
     refusals = int(sys.argv[2]) if sys.argv[1:2] == ["refuse"] else 0
+    printer = Printer(refusals)
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: SMTP(Printer(refusals)), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: SMTP(printer), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     # Ends with the test that started it: that closes standard input.
     await loop.run_in_executor(None, sys.stdin.read)

@@ -147,12 +147,6 @@ impl Api {
         self.sign_in(&format!("{name}@example.com")).await
     }
 
-    /// Makes a user who is there already a member.
-    pub(crate) async fn join(&self, account: &str, person: &Person<'_>, role: &str) {
-        let token = self.invite(&self.operator(), account, &person.email, role).await;
-        person.post("/v1/invitations/accept", json!({"token": token})).await.ok();
-    }
-
     /// Invites an address; answers the token of the link.
     pub(crate) async fn invite(&self, inviter: &Caller<'_>, account: &str, email: &str, role: &str) -> String {
         let at = format!("/v1/accounts/{account}/invitations");
@@ -164,6 +158,22 @@ impl Api {
     pub(crate) async fn account(&self, id: &str) -> Value {
         self.operator().get(&format!("/v1/accounts/{id}")).await.ok().body
     }
+}
+
+/// Runs all of them at once, and answers what came of each.
+pub(crate) async fn all<T>(futures: Vec<impl Future<Output = T>>) -> Vec<T> {
+    let mut running: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
+    std::future::poll_fn(|context| {
+        for (future, answer) in running.iter_mut().filter(|(_, answer)| answer.is_none()) {
+            if let std::task::Poll::Ready(ready) = future.as_mut().poll(context) {
+                *answer = Some(ready);
+            }
+        }
+        let done = running.iter().all(|(_, answer)| answer.is_some());
+        if done { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+    running.into_iter().filter_map(|(_, answer)| answer).collect()
 }
 
 /// The token of the link in a text.
