@@ -3,7 +3,7 @@
 //! The names of accounts and people are other people's text. They are made inert before they go into a mail: nothing in
 //! it becomes a link or markup.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use lettre::message::{Mailbox, MultiPart};
@@ -172,7 +172,8 @@ pub fn link(public_url: &str, page: &str, token: &str) -> String {
 fn inert_values(detail: &serde_json::Value) -> Value {
     let none = serde_json::Map::new();
     let pairs = detail.as_object().unwrap_or(&none).iter();
-    pairs.filter_map(|(name, value)| Some((name.clone(), inert(value.as_str()?)))).collect()
+    let told: BTreeMap<_, _> = pairs.filter_map(|(name, value)| Some((name.clone(), inert(value.as_str()?)))).collect();
+    Value::from(told)
 }
 
 /// Other people's text without anything that a mail program would make a link of: what looks like an address is pulled
@@ -220,6 +221,7 @@ mod tests {
             assert!(!mail.subject.is_empty() && !mail.subject.contains('\n'), "{kind}: {:?}", mail.subject);
             assert_eq!(mail.text.contains("?token=t0k3n"), link.is_some(), "{kind}: {}", mail.text);
             assert_eq!(mail.html.contains("?token=t0k3n"), link.is_some(), "{kind}");
+            assert_eq!(mail.text.contains("Acme"), [Mail::Invitation, Mail::Enroll].contains(kind), "{}", mail.text);
             assert!(!mail.html.contains("<b>") && !mail.text.contains("evil.example"), "{}", mail.text);
             assert!(!mail.text.contains("{{") && !mail.text.contains("{%"), "{}", mail.text);
         }
