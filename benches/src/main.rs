@@ -9,6 +9,8 @@
 //! | [`creates`] | how many accounts are created in a second |
 //! | [`children`] | how long a page of children takes among a million accounts |
 //! | [`moves`] | how long a subtree of 10,000 accounts takes to another tree |
+//! | [`rights`] | how long it takes to find out what a person may do |
+//! | [`sign_ins`] | how many users sign in in a second |
 //! | [`product`], [`client`] | a server to measure, and requests that cost little to make |
 //! | [`plain`], [`disk`] | the floors: SQL through the driver alone, and a disk that is told to keep its promise |
 //! | [`seed`] | forests of accounts, planted in bulk |
@@ -26,8 +28,10 @@ mod moves;
 mod options;
 mod plain;
 mod product;
+mod rights;
 mod scratch;
 mod seed;
+mod sign_ins;
 mod stats;
 mod table;
 
@@ -73,6 +77,10 @@ fn run(options: &Options) -> Result<()> {
 /// The table of one benchmark, with the rows of all engines.
 async fn measure(benchmark: Benchmark, options: &Options) -> Result<String> {
     let mut rows = Vec::new();
+    if benchmark == Benchmark::Rights {
+        eprintln!("{benchmark} …");
+        return Ok(table::markdown(benchmark, options, &rights::run()?));
+    }
     for engine in &options.engines {
         eprintln!("{benchmark} on {engine} …");
         let mut scratch = Scratch::new(*engine)?;
@@ -88,6 +96,8 @@ async fn on(scratch: &mut Scratch, benchmark: Benchmark, options: &Options) -> R
         Benchmark::Creates => creates::run(scratch, options).await,
         Benchmark::Children => children::run(scratch, options).await,
         Benchmark::Move => moves::run(scratch).await,
+        Benchmark::Rights => rights::run(),
+        Benchmark::SignIns => sign_ins::run(scratch, options).await,
     }
 }
 

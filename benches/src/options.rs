@@ -7,11 +7,13 @@ use crate::Result;
 
 /// How to call this.
 pub(crate) const USAGE: &str = "\
-Usage: cargo xtask bench [creates|children|move]… [--sqlite|--postgres] [--seconds N] [--accounts N]
+Usage: cargo xtask bench [creates|children|move|rights|sign-ins]… [--sqlite|--postgres] [--seconds N] [--accounts N]
 
   creates        accounts created in a second by 16 clients
   children       a page of 100 children among a million accounts
   move           a subtree of 10,000 accounts, moved between two trees
+  rights         what a user with 5 memberships may do on a path of 5 levels; no engine
+  sign-ins       users who sign in with a password, by 16 clients
 
   --sqlite       only on SQLite
   --postgres     only on PostgreSQL
@@ -26,16 +28,20 @@ pub(crate) enum Benchmark {
     Creates,
     Children,
     Move,
+    Rights,
+    SignIns,
 }
 
 impl Benchmark {
-    const ALL: [Self; 3] = [Self::Creates, Self::Children, Self::Move];
+    const ALL: [Self; 5] = [Self::Creates, Self::Children, Self::Move, Self::Rights, Self::SignIns];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Creates => "creates",
             Self::Children => "children",
             Self::Move => "move",
+            Self::Rights => "rights",
+            Self::SignIns => "sign-ins",
         }
     }
 }
@@ -108,7 +114,7 @@ mod tests {
     #[test]
     fn everything_is_measured_unless_something_is_chosen() {
         let all = parse("").expect("no arguments are fine");
-        assert_eq!((all.benchmarks.len(), all.engines.len()), (3, 2));
+        assert_eq!((all.benchmarks.len(), all.engines.len()), (5, 2));
         let some = parse("move --sqlite --seconds 7").expect("all of these exist");
         assert_eq!((some.benchmarks, some.engines), (vec![Benchmark::Move], vec![Engine::Sqlite]));
         assert_eq!(some.stretch, Duration::from_secs(7));

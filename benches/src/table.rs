@@ -28,6 +28,14 @@ pub(crate) fn markdown(benchmark: Benchmark, options: &Options, rows: &[Row]) ->
                 .to_owned(),
             &["Engine", "Its depth", "Over HTTP", "Plain SQL", "Times plain SQL", "One `fdatasync`"],
         ),
+        Benchmark::Rights => (
+            "What a user with 5 memberships may do at the end of a path of 5 levels, beside the SHA-256 of a key.".to_owned(),
+            &["Question", "Takes", "SHA-256 of a key", "Times SHA-256"],
+        ),
+        Benchmark::SignIns => (
+            "Sign-ins with a password in a second by 16 clients, beside the same check of a password alone.".to_owned(),
+            &["Engine", "Over HTTP", "Argon2id alone", "Ratio", "Ratio by round"],
+        ),
     };
     let line = |cells: &[&str]| format!("| {} |\n", cells.join(" | "));
     let rule: Vec<&str> = head.iter().enumerate().map(|(place, _)| if place == 0 { "---" } else { "---:" }).collect();

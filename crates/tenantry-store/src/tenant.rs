@@ -190,14 +190,14 @@ impl Store {
         }
         let (identity, accounts) = admit(&mut conn, visit, [Some(at), other]).await?;
         let held = |line: &Lineage| locked.get(&line.account().root_id).copied();
+        let entered = judged(identity.clone(), at, &accounts, access)?;
+        let Some(limits) = held(&entered.line) else { return Ok(None) };
         let mut second = None;
         if let Some(other) = other {
-            let line = judged(identity.clone(), other, &accounts, access)?.line;
+            let line = judged(identity, other, &accounts, access)?.line;
             let Some(limits) = held(&line) else { return Ok(None) };
             second = Some((line, limits));
         }
-        let entered = judged(identity, at, &accounts, access)?;
-        let Some(limits) = held(&entered.line) else { return Ok(None) };
         Ok(Some(entered.into_write(conn, visit, limits, second)))
     }
 

@@ -10,10 +10,11 @@ use tenantry_store::{Limits, Location, Store};
 
 use crate::Failure;
 use crate::config::{DemoOptions, LogFormat};
-use crate::serve::{log, stopped};
+use crate::serve::{Signals, log};
 
 pub(crate) async fn run(options: &DemoOptions) -> Result<ExitCode, Failure> {
     log(LogFormat::Text, "warn")?;
+    let signals = Signals::listen()?;
     let directory = Directory::make()?;
     let server = Server::bind(options.listen, options.ops_listen).await?;
     let public_url = format!("http://{}", server.control.local_addr()?);
@@ -23,7 +24,7 @@ pub(crate) async fn run(options: &DemoOptions) -> Result<ExitCode, Failure> {
     let running = server.start(store, Clock::System, config).await?;
     let demo = plant(&running.app).await?;
     print(&public_url, &running, &demo);
-    stopped(running).await
+    signals.stop(running).await
 }
 
 /// A directory that is removed at the end.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use tenantry_server::clock::Clock;
 use tenantry_server::{Running, Server};
 use tenantry_store::Store;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::Failure;
@@ -13,6 +13,7 @@ use crate::config::{LogFormat, ServeOptions};
 
 pub(crate) async fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
     log(options.log_format, &options.log)?;
+    let signals = Signals::listen()?;
     options.database.make_directory()?;
     let server = Server::bind(options.listen, options.ops_listen).await?.with_gateway(options.gateway_listen).await?;
     let address = server.control.local_addr()?;
@@ -20,7 +21,7 @@ pub(crate) async fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
     let store = Store::migrate(&options.database.location(), options.database.default_limits()).await?;
     let running = server.start(store, Clock::System, options.server_config(public_url)).await?;
     announce(&running);
-    stopped(running).await
+    signals.stop(running).await
 }
 
 #[expect(clippy::print_stdout, reason = "the token is for the person at the console, not for the log")]
@@ -31,18 +32,32 @@ fn announce(running: &Running) {
     tracing::info!(control = %running.control, ops = %running.ops, "serving");
 }
 
-/// Waits for SIGTERM or SIGINT, then stops; a second signal ends the process at once.
-pub(crate) async fn stopped(running: Running) -> Result<ExitCode, Failure> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => (),
-        _ = interrupt.recv() => (),
+/// The signals that end a server. They are listened for before anybody is told that it runs.
+pub(crate) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    pub(crate) fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
-    tracing::info!("stopping");
-    tokio::select! {
-        () = running.stop() => Ok(ExitCode::SUCCESS),
-        _ = terminate.recv() => Ok(ExitCode::FAILURE),
-        _ = interrupt.recv() => Ok(ExitCode::FAILURE),
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => (),
+            _ = self.interrupt.recv() => (),
+        }
+    }
+
+    /// Waits for a signal, then for what is in flight. A second signal ends the process at once.
+    pub(crate) async fn stop(mut self, running: Running) -> Result<ExitCode, Failure> {
+        self.next().await;
+        tracing::info!("stopping");
+        tokio::select! {
+            () = running.stop() => Ok(ExitCode::SUCCESS),
+            () = self.next() => Ok(ExitCode::FAILURE),
+        }
     }
 }
 

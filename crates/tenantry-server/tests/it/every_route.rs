@@ -127,6 +127,43 @@ fn cell(answer: &Answer) -> String {
 }
 
 both_engines! {
+    /// S34: every operation on an account, by role, on the own account, on one below, and on a foreign one.
+    async fn golden_reach_of_roles(database) {
+        Api::run(database, async |api| {
+            let [own, child] = api.line("Acme").await;
+            let foreign = api.root("Foreign").await;
+            let operator = api.operator();
+            operator.put(&format!("/v1/accounts/{own}/limits"), json!({"superOrganization": true})).await.ok();
+            let auditor = json!({"name": "auditor", "permissions": ["account.read", "audit.read", "member.read"]});
+            operator.post(&format!("/v1/accounts/{own}/roles"), auditor).await.created();
+            let mut people = Vec::new();
+            for role in ["admin", "maintainer", "member", "auditor"] {
+                people.push((role, api.member(&own, role, role).await));
+            }
+            people.push(("none", api.user("none").await));
+            let targets = [("own", &own), ("child", &child), ("foreign", &foreign)];
+            let columns: Vec<_> = people.iter().flat_map(|(role, _)| targets.iter().map(move |(name, _)| format!("{role}, {name}"))).collect();
+            let mut table = format!("| route | {} |\n|{}\n", columns.join(" | "), "---|".repeat(columns.len() + 1));
+            // Things that are nowhere: who may look for them is told so.
+            let nothing = |prefix: &str| NOBODY.replace("acc", prefix);
+            let world = World {
+                account: own.clone(), other_parent: own.clone(), child: child.clone(), key: nothing("key"), resource: nothing("res"),
+                share: nothing("shr"), user: nothing("usr"), role: nothing("rol"), invitation: nothing("inv"), link: nothing("lnk"),
+            };
+            for route in routes().into_iter().filter(|route| route.path.contains("{account}")) {
+                let _ = write!(table, "| {} {} |", route.method, route.path);
+                for (role, person) in &people {
+                    for (target, account) in targets {
+                        let who = format!("{role} {target}");
+                        let _ = write!(table, " {} |", cell(&call(person, &who, &route, &world, account).await));
+                    }
+                }
+                table.push('\n');
+            }
+            assert_golden(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/every_role.golden.md"), &table);
+        }).await;
+    }
+
     async fn golden_matrix(database) {
         Api::run(database, async |api| {
             let [parent, account, child] = api.line("Acme").await;

@@ -76,6 +76,23 @@ both_engines! {
         }).await;
     }
 
+    async fn s13_nobody_makes_keys_for_others_by_naming_them(database) {
+        Api::run(database, async |api| {
+            let org = api.root("Acme").await;
+            let (ann, ben) = (api.member(&org, "ann", "member").await, api.member(&org, "ben", "member").await);
+            let at = format!("/v1/accounts/{org}/keys");
+            for field in ["userId", "ownerId", "orgId"] {
+                let body = json!({"name": "k", field: ben.id});
+                api.anonymous().post(&at, body.clone()).await.refused(401, "credential_missing");
+                if field != "userId" {
+                    ann.post(&at, body).await.refused(400, "unknown_field");
+                }
+            }
+            ann.post(&at, json!({"name": "k", "userId": ben.id})).await.refused(403, "permission_denied");
+            assert_eq!(api.operator().get(&at).await.ok().body["pagination"]["total"], 0);
+        }).await;
+    }
+
     async fn s17_rotation_overlaps_and_ends_on_time(database) {
         Api::run(database, async |api| {
             let root = api.root("Acme").await;

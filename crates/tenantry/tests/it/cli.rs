@@ -94,6 +94,20 @@ both_engines! {
         assert_eq!(second.stop().await.succeeded(), "");
     }
 
+    async fn what_was_sealed_with_one_secret_is_not_opened_with_another(database) {
+        let with = |secret: &str| {
+            let mut command = serve(&database);
+            command.env("TENANTRY_SECRET", secret);
+            command
+        };
+        for _ in 0..2 {
+            Server::spawn(with("the secret of the deployment")).await.stop().await.succeeded();
+        }
+        for other in [with("another secret"), serve(&database)] {
+            assert!(finish(other).await.refused().contains("began with another `secret`"));
+        }
+    }
+
     async fn a_request_in_flight_is_answered_before_the_end(database) {
         let mut server = Server::start(&database).await;
         // Leaves an idle connection behind, which must not keep the server.

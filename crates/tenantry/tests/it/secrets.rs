@@ -24,6 +24,7 @@ both_engines! {
         let mut secrets = vec![OPERATOR.to_owned()];
         for api in [one, two] {
             secrets.extend(keys_of_a_new_account(&api).await);
+            secrets.extend(secrets_of_a_new_user(&api).await);
         }
         let traces = traces(&secrets);
         check_files(&database, &traces);
@@ -73,6 +74,63 @@ async fn keys_of_a_new_account(api: &Api) -> Vec<String> {
     api.send(&suspend).await.unwrap().expect_status(200);
     api.get("/org", &third).await.expect_status(403);
     vec![first, second, third]
+}
+
+/// Makes a user in all ways there are for them to prove who they are; answers all that nobody else may know.
+async fn secrets_of_a_new_user(api: &Api) -> Vec<String> {
+    let post = async |credential: &str, path: &str, body: Value, status: u16| {
+        let write = Write { credential: credential.to_owned(), ..Write::post(path, body) };
+        api.send(&write).await.unwrap().expect_status(status).json()
+    };
+    let tag = unique();
+    let (email, password) = (format!("user-{tag}@example.com"), format!("the-password-of-{tag}"));
+    post("", "/v1/users", json!({"email": email, "password": password, "name": "Ann"}), 202).await;
+    let verify = mailed_token(api, &email, &[]).await;
+    post("", "/v1/users/verify", json!({"token": verify}), 200).await;
+    let sign_in = json!({"email": email, "password": password});
+    let session = text(&post("", "/v1/sessions", sign_in, 201).await, "token");
+    let begun = post(&session, "/v1/users/me/authenticator", json!({}), 201).await;
+    post("", "/v1/users/password-reset", json!({"email": email}), 202).await;
+    let reset = mailed_token(api, &email, &[&verify]).await;
+
+    let account = api.plant("Acme").await;
+    let limits = api.http.put(format!("{}/v1/accounts/{account}/limits", api.url)).header("x-api-key", OPERATOR);
+    read(json_body(limits, &json!({"superOrganization": true}))).await.unwrap().expect_status(200);
+    let invitations = format!("/v1/accounts/{account}/invitations");
+    let invited = post(OPERATOR, &invitations, json!({"email": email, "role": "admin"}), 201).await;
+    let links = format!("/v1/accounts/{account}/enrollment-links");
+    let link = post(OPERATOR, &links, json!({}), 201).await;
+    let invitation = token_in(&text(&invited, "link"));
+    post(&session, "/v1/invitations/accept", json!({"token": invitation}), 200).await;
+    vec![password, verify, session, text(&begun, "secret"), reset, invitation, text(&link, "token")]
+}
+
+fn unique() -> u32 {
+    static COUNTER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(1);
+    COUNTER.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+}
+
+/// The token of a link to an address that is none of those before, out of the mailbox that the operator reads where no mail is sent.
+async fn mailed_token(api: &Api, email: &str, before: &[&String]) -> String {
+    for _ in 0..100 {
+        let mailbox = api.get("/v1/mailbox", OPERATOR).await.expect_status(200).json();
+        let mails = mailbox["data"].as_array().unwrap().clone();
+        // The mail of a repeated request comes a moment later than the answer.
+        let found = mails.iter().filter(|mail| mail["to"] == email).map(|mail| token_in(&text(mail, "text")));
+        if let Some(token) = found.into_iter().find(|token| !before.contains(&token)) {
+            return token;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("no mail to {email}");
+}
+
+fn text(value: &Value, field: &str) -> String {
+    value[field].as_str().unwrap_or_else(|| panic!("no {field} in {value}")).to_owned()
+}
+
+fn token_in(text: &str) -> String {
+    text.split("token=").nth(1).unwrap().chars().take_while(char::is_ascii_alphanumeric).collect()
 }
 
 /// Presents a credential in each of the headers for it.
@@ -132,7 +190,7 @@ fn json_body(request: RequestBuilder, body: &Value) -> RequestBuilder {
 /// ends, which are shown so that people can tell keys apart.
 fn traces(secrets: &[String]) -> Vec<(String, &str)> {
     let trace = |secret: &str| match secret.rsplit_once('_') {
-        Some((key, _)) => key.strip_prefix("tny_live_").unwrap()[..24].to_owned(),
+        Some((key, _)) => key.rsplit_once('_').unwrap().1[..24].to_owned(),
         None => secret.to_owned(),
     };
     secrets.iter().map(|secret| (trace(secret), secret.as_str())).collect()

@@ -123,6 +123,7 @@ impl Server {
         let mut child = command.spawn().unwrap();
         let stdout = Drain::of(child.stdout.take().unwrap());
         let stderr = Drain::of(child.stderr.take().unwrap());
+        tenantry_server::use_ring();
         let http = Client::builder().timeout(PATIENCE).build().unwrap();
         let api = Api { http, url: String::new() };
         let mut server = Self { api, ops: String::new(), child, stdout, stderr };
