@@ -136,6 +136,11 @@ impl Ctx {
             self._claim = Some(app.claim(id).ok_or(Code::IdempotencyInFlight)?);
             visit.idempotency = Some(Idempotency { id, request });
             self.sealer = Some(Sealer::new(text, &idempotency_key));
+            // The door asks as well, under the lock. But on the way there, what the first request did may look like a reason
+            // to refuse the second: its token was used up, its user is there already.
+            if let Some(kept) = app.store.answer_kept(visit).await? {
+                return Err(self.answered(tenantry_store::Error::Answered(kept)));
+            }
         }
         Ok(())
     }

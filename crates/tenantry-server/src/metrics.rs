@@ -31,6 +31,8 @@ pub struct Metrics {
     answers: Family<Answered, Counter>,
     seconds: Family<Timed, Histogram>,
     connections: Gauge,
+    mails_waiting: Gauge,
+    mails_given_up: Gauge,
 }
 
 impl Default for Metrics {
@@ -47,7 +49,10 @@ impl Default for Metrics {
             seconds.clone(),
         );
         registry.register("http_connections", "Open connections", connections.clone());
-        Self { registry, answers, seconds, connections }
+        let (mails_waiting, mails_given_up) = (Gauge::default(), Gauge::default());
+        registry.register("mails_waiting", "Mails that are to be sent", mails_waiting.clone());
+        registry.register("mails_given_up", "Mails that no server took", mails_given_up.clone());
+        Self { registry, answers, seconds, connections, mails_waiting, mails_given_up }
     }
 }
 
@@ -57,6 +62,12 @@ impl Metrics {
         let (method, route) = (method_label(method).to_owned(), route.to_owned());
         self.answers.get_or_create(&Answered { method: method.clone(), route: route.clone(), status }).inc();
         self.seconds.get_or_create(&Timed { method, route }).observe(took.as_secs_f64());
+    }
+
+    /// Notes how many mails wait, and how many were given up.
+    pub(crate) fn mails(&self, waiting: i64, given_up: i64) {
+        self.mails_waiting.set(waiting);
+        self.mails_given_up.set(given_up);
     }
 
     /// Counts a connection until the answer is dropped.

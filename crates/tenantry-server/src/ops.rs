@@ -31,6 +31,10 @@ async fn ready(State(app): State<App>) -> Response {
 }
 
 async fn metrics(State(app): State<App>) -> Response {
+    match app.store.mails_left().await {
+        Ok((waiting, given_up)) => app.metrics.mails(waiting, given_up),
+        Err(error) => tracing::warn!(%error, "the mails are not counted"),
+    }
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], app.metrics.render()).into_response()
 }

@@ -10,9 +10,9 @@ use tenantry_core::id::{AccountId, AuditId, RequestId};
 use tenantry_core::refusal::Code;
 use tenantry_core::time::{Span, Timestamp};
 
-use crate::Result;
 use crate::db::{Conn, args};
 use crate::tenant::Visit;
+use crate::{Result, Store};
 
 /// How long an answer is kept for repetitions of its request.
 pub const KEEP_ANSWERS: Span = Span::days(1);
@@ -44,7 +44,20 @@ pub struct KeptAnswer {
     pub revision: String,
 }
 
-/// The answer to an earlier request with the same idempotency key, if there is one.
+impl Store {
+    /// The answer to an earlier request with the same idempotency key, if there is one.
+    ///
+    /// # Errors
+    /// `idempotency_key_reused` if the earlier request was another.
+    pub async fn answer_kept(&self, visit: &Visit) -> Result<Option<KeptAnswer>> {
+        let mut conn = self.db.begin_read().await?;
+        let kept = kept_answer(&mut conn, visit).await?;
+        conn.commit().await?;
+        Ok(kept)
+    }
+}
+
+/// The same within a transaction.
 pub(crate) async fn kept_answer(conn: &mut Conn, visit: &Visit) -> Result<Option<KeptAnswer>> {
     let Some(idempotency) = visit.idempotency else { return Ok(None) };
     let row = conn

@@ -1,7 +1,7 @@
 //! The doors to what belongs to no account yet: new trees, made by the operator or by people; and, for the operator, all
 //! trees at once.
 
-use tenantry_core::access::{Bearer, Caller};
+use tenantry_core::access::Caller;
 use tenantry_core::account::{Account, Status};
 use tenantry_core::event::{Event, Revision};
 use tenantry_core::refusal::Code;
@@ -13,7 +13,7 @@ use crate::db::{Conn, args};
 use crate::person::{LinkedIdentity, User, identity_insert};
 use crate::record::{About, Answer, Noted, kept_answer, record};
 use crate::session::NewSession;
-use crate::tenant::{ADMIN, Credential, Identity, Visit, insert_user};
+use crate::tenant::{ADMIN, Credential, Identity, Visit, admit, insert_user};
 use crate::ticket::{self, Ticket};
 use crate::{Error, Page, Paged, Result, Store, membership, session};
 
@@ -36,7 +36,7 @@ impl Store {
     /// # Errors
     /// `operator_only`.
     pub async fn read_everything(&self, visit: &Visit) -> Result<OperatorRead> {
-        operator(visit)?;
+        check_operator(visit)?;
         Ok(OperatorRead { conn: self.db.begin_read().await? })
     }
 
@@ -44,17 +44,15 @@ impl Store {
     /// who becomes its admin.
     ///
     /// # Errors
-    /// `operator_only`, `session_required`; [`Error::Answered`] if this request was answered before.
+    /// `operator_only`; [`Error::Answered`] if this request was answered before.
     pub async fn write_root(&self, visit: &Visit, root: &Account) -> Result<RootWrite> {
-        let identity = match visit.credential {
-            Credential::Session { .. } => self.identify(visit).await?,
-            _ => Identity { caller: operator(visit)?, key: None, session: None },
-        };
+        let mut conn = self.begin_root(visit).await?;
+        let (identity, _) = admit(&mut conn, visit, [None, None]).await?;
         let user = identity.caller.roaming_user();
-        if user.is_none() && !identity.caller.is_operator() {
-            return Err(Code::SessionRequired.into());
+        if user.is_none() && (!identity.caller.is_operator() || visit.assume.is_some()) {
+            return Err(Code::OperatorOnly.into());
         }
-        let mut tx = self.begin_root(visit, root, identity).await?;
+        let mut tx = RootWrite { conn, visit: visit.clone(), identity, about: About::account(root) };
         tree_insert(&mut tx.conn, root.id, self.default_limits).await?;
         insert(&mut tx.conn, root).await?;
         if let Some(user) = user {
@@ -70,9 +68,10 @@ impl Store {
     /// `email_taken`.
     pub async fn write_new_user(&self, visit: &Visit, user: &User, personal: &Account) -> Result<RootWrite> {
         let caller = Caller::person(Person { user: user.id, memberships: Vec::new() }, personal.id);
-        let mut tx = self.begin_root(visit, personal, Identity { caller, key: None, session: None }).await?;
-        insert_user(&mut tx.conn, user, personal, self.default_limits).await?;
-        Ok(tx)
+        let identity = Identity { caller, key: None, session: None };
+        let mut conn = self.begin_root(visit).await?;
+        insert_user(&mut conn, user, personal, self.default_limits).await?;
+        Ok(RootWrite { conn, visit: visit.clone(), identity, about: About::account(personal) })
     }
 
     /// The same for somebody who proves their address with a ticket, which is used up. `make` says who they are, from what
@@ -93,20 +92,20 @@ impl Store {
         Ok((tx, user))
     }
 
-    async fn begin_root(&self, visit: &Visit, root: &Account, identity: Identity) -> Result<RootWrite> {
+    async fn begin_root(&self, visit: &Visit) -> Result<Conn> {
         let mut conn = self.db.begin_write().await?;
-        if let Some(answer) = kept_answer(&mut conn, visit).await? {
-            return Err(Error::Answered(answer));
+        match kept_answer(&mut conn, visit).await? {
+            Some(answer) => Err(Error::Answered(answer)),
+            None => Ok(conn),
         }
-        Ok(RootWrite { conn, visit: visit.clone(), identity, about: About::account(root) })
     }
 }
 
-fn operator(visit: &Visit) -> Result<Caller> {
-    if visit.credential != Credential::Operator || visit.assume.is_some() {
-        return Err(Code::OperatorOnly.into());
+fn check_operator(visit: &Visit) -> Result<()> {
+    if visit.credential == Credential::Operator && visit.assume.is_none() {
+        return Ok(());
     }
-    Ok(Caller::admit(Bearer::Operator, None, visit.now)?)
+    Err(Code::OperatorOnly.into())
 }
 
 impl OperatorRead {

@@ -355,7 +355,11 @@ async fn lock_both(conn: &mut Conn, at: AccountId, other: AccountId) -> Result<B
 }
 
 /// Reads who is calling, and the accounts that the visit is about with all above them.
-async fn admit(conn: &mut Conn, visit: &Visit, about: [Option<AccountId>; 2]) -> Result<(Identity, Accounts)> {
+pub(crate) async fn admit(
+    conn: &mut Conn,
+    visit: &Visit,
+    about: [Option<AccountId>; 2],
+) -> Result<(Identity, Accounts)> {
     let [at, other] = about;
     let named = [visit.assume, at, other];
     let (caller, key, session, accounts) = match &visit.credential {

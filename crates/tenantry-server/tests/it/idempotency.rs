@@ -52,6 +52,28 @@ both_engines! {
         }).await;
     }
 
+    /// Somebody without a credential, too: what they said is what they are recognised by.
+    async fn who_becomes_a_user_may_ask_twice(database) {
+        Api::run(database, async |api| {
+            let root = api.root("Acme").await;
+            let token = api.invite(&api.operator(), &root, "new@example.com", "member").await;
+            let said = json!({"token": token, "name": "New", "password": crate::support::PASSWORD});
+            let accept = async |key: &str| post(&api.anonymous(), "/v1/invitations/accept", key, &said).await;
+            let first = accept("k1").await.ok();
+            let again = accept("k1").await.ok();
+            assert_eq!((&first.body, again.header("idempotency-replayed")), (&again.body, "true"));
+            accept("k2").await.refused(409, "invitation_used");
+            let other = json!({"token": token, "name": "Another", "password": crate::support::PASSWORD});
+            post(&api.anonymous(), "/v1/invitations/accept", "k1", &other).await.refused(409, "invitation_used");
+            // Signing in twice is one session.
+            let sign_in = json!({"email": "new@example.com", "password": crate::support::PASSWORD});
+            let first = post(&api.anonymous(), "/v1/sessions", "k1", &sign_in).await.created();
+            let again = post(&api.anonymous(), "/v1/sessions", "k1", &sign_in).await.created();
+            assert_eq!(first.text("token"), again.text("token"));
+            assert_eq!(again.headers.get_all("set-cookie").iter().count(), 2);
+        }).await;
+    }
+
     /// The caller may have lost its rights by the very change: the answer is still its own.
     async fn a_detached_account_is_still_answered_for(database) {
         Api::run(database, async |api| {

@@ -108,6 +108,8 @@ both_engines! {
             for line in [
                 r#"tenantry_http_requests_total{method="GET",route="/v1/accounts",status="200"} 1"#,
                 r#"tenantry_http_requests_total{method="GET",route="/v1/accounts/{account}/children",status="404"} 1"#,
+                "tenantry_mails_waiting 0",
+                "tenantry_mails_given_up 0",
             ] {
                 assert!(figures.contains(line), "{figures}");
             }
