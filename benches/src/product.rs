@@ -59,7 +59,7 @@ impl Product {
         let mut client = Client::connect(self.address()).await?;
         client.send(&request("POST", "/v1/users", "", &body.to_string())).await?;
         self.running.deliver().await.map_err(|error| error.to_string())?;
-        let mailbox = self.operate("GET", "/v1/mailbox", &json!({})).await?;
+        let mailbox = self.operate("GET", "/v1/mailbox?limit=100", &json!({})).await?;
         let mails = mailbox.get("data").and_then(Value::as_array).into_iter().flatten();
         let mut texts =
             mails.filter(|mail| mail.get("to").is_some_and(|to| to == email)).filter_map(|m| text(m, "text").ok());

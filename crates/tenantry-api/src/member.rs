@@ -85,14 +85,6 @@ pub struct Role {
     pub members: Option<i64>,
 }
 
-/// Roles.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Roles {
-    /// The built-in ones first, then the nearest.
-    pub data: Vec<Role>,
-}
-
 /// A new custom role.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -349,12 +341,4 @@ pub struct KeptMail {
     pub text: String,
     /// RFC 3339, UTC.
     pub at: String,
-}
-
-/// Mails that were kept, newest first.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Mailbox {
-    /// The last hundred of this node.
-    pub data: Vec<KeptMail>,
 }

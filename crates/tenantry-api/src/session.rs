@@ -37,7 +37,7 @@ pub struct Session {
     pub id: String,
     /// Whether it is the one that asks.
     pub current: bool,
-    /// How the user proved who they are: `password`, `password_and_code`, `passkey`, `provider` or `mail`.
+    /// How the user proved who they are: `password`, `password_and_code`, `passkey` or `provider`.
     pub proof: String,
     /// RFC 3339, UTC: when they did.
     pub proven_at: String,
@@ -51,14 +51,6 @@ pub struct Session {
     pub ip: Option<String>,
     /// What the client calls itself.
     pub user_agent: Option<String>,
-}
-
-/// The sessions of a user.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Sessions {
-    /// All that work, newest first.
-    pub data: Vec<Session>,
 }
 
 /// How many sessions were ended.

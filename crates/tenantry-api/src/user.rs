@@ -194,14 +194,6 @@ pub struct Passkey {
     pub last_used_at: Option<String>,
 }
 
-/// Passkeys of a user.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Passkeys {
-    /// All of them.
-    pub data: Vec<Passkey>,
-}
-
 /// The first half of a ceremony with a browser: what to hand to `navigator.credentials`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -232,14 +224,6 @@ pub struct PasskeyAnswer {
     pub ceremony: String,
     /// What `navigator.credentials.get` gave, as JSON.
     pub credential: serde_json::Value,
-}
-
-/// The identity providers of this deployment.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Providers {
-    /// Their names.
-    pub data: Vec<String>,
 }
 
 /// Which provider to sign in at.

@@ -7,7 +7,6 @@ use std::fmt;
 
 use crate::account::words;
 use crate::id::{AccountId, RoleId};
-use crate::lineage::Lineage;
 use crate::permission::{Permission, PermissionSet};
 use crate::refusal::{Code, Refusal};
 
@@ -110,12 +109,6 @@ impl Role {
     #[must_use]
     pub const fn inherited(&self) -> PermissionSet {
         if self.reaches_down() { self.permissions.without(PERSONAL) } else { PermissionSet::NONE }
-    }
-
-    /// Whether the role can be assigned on the account that `line` leads to.
-    #[must_use]
-    pub fn is_usable_on(&self, line: &Lineage) -> bool {
-        self.home.is_none_or(|home| line.contains(home))
     }
 }
 

@@ -25,8 +25,6 @@ words! {
         Passkey = "passkey",
         /// At an identity provider.
         Provider = "provider",
-        /// By the token of a mail to their address.
-        Mail = "mail",
     }
 }
 

@@ -42,6 +42,8 @@ words! {
         SignInAs = "sign_in_as",
         /// Failed sign-ins as one user from a device that they signed in from before.
         SignInWith = "sign_in_with",
+        /// Sign-ins with a passkey or at a provider that were begun from one address block.
+        BegunFrom = "begun_from",
         /// Wrong codes of one user's authenticator, whatever they are asked for.
         Code = "code",
         /// Sign-ups and requests for mails from one address block.
@@ -60,6 +62,7 @@ impl Limit {
         let (burst, per) = match self {
             Self::SignInFrom => (50, Span::seconds(900)),
             Self::SignInAs | Self::SignInWith => (10, Span::seconds(900)),
+            Self::BegunFrom => (500, Span::seconds(900)),
             Self::Code => (5, Span::seconds(900)),
             Self::MailFrom => (50, Span::hours(1)),
             Self::MailTo => (5, Span::hours(1)),

@@ -39,6 +39,14 @@ pub(crate) fn list<T, U>(paged: Paged<T>, page: Page, view: impl Fn(&T) -> U) ->
     api::List { data: paged.rows.into_iter().map(|row| view(&row)).collect(), pagination }
 }
 
+/// The window of a list that is there as a whole.
+pub(crate) fn window<T, U>(all: Vec<T>, page: Page, view: impl Fn(&T) -> U) -> api::List<U> {
+    let total = i64::try_from(all.len()).unwrap_or(i64::MAX);
+    let at = |n: i64| usize::try_from(n).unwrap_or(usize::MAX);
+    let rows = all.into_iter().skip(at(page.offset)).take(at(page.limit)).collect();
+    list(Paged { rows, total }, page, view)
+}
+
 pub(crate) fn account(lined: &Lined) -> api::Account {
     let (account, limits) = (lined.line.account(), lined.limits);
     api::Account {

@@ -15,6 +15,15 @@ macro_rules! invitation_columns {
     };
 }
 
+/// The invitations of account `$1` that have status `$2`, if one is given, at `$3`: one that nobody answered in time may
+/// still be stored as pending.
+macro_rules! with_status {
+    () => {
+        " WHERE account_id = $1 AND ($2 IS NULL OR $2 = CASE WHEN status = 'pending' AND expires_at <= $3 THEN 'expired' \
+          ELSE status END)"
+    };
+}
+
 fn invitation(row: &Row) -> Result<Invitation> {
     let inviter = match (row.optional_id("inviter_user")?, row.optional_id("inviter_key")?) {
         (Some(user), _) => Inviter::User(user),
@@ -50,31 +59,21 @@ impl TenantRead {
         page: Page,
     ) -> Result<Paged<Invitation>> {
         let account = self.account().id;
-        let status = status.map(Status::as_str);
-        // One that nobody answered in time may still be stored as pending.
-        let total = self
-            .conn
-            .one(
-                "SELECT COUNT(*) AS n FROM invitation WHERE account_id = $1 AND ($2 IS NULL OR $2 = \
-                   CASE WHEN status = 'pending' AND expires_at <= $3 THEN 'expired' ELSE status END)",
-                args![account, status, now],
-            )
-            .await?
-            .int("n")?;
-        let rows = self
-            .conn
-            .all(
+        self.conn
+            .page(
+                concat!("SELECT COUNT(*) AS n FROM invitation", with_status!()),
                 concat!(
                     "SELECT ",
                     invitation_columns!(),
-                    " FROM invitation WHERE account_id = $1 AND ($2 IS NULL OR $2 = \
-                       CASE WHEN status = 'pending' AND expires_at <= $3 THEN 'expired' ELSE status END) \
-                     ORDER BY id DESC LIMIT $4 OFFSET $5"
+                    " FROM invitation",
+                    with_status!(),
+                    " ORDER BY id DESC LIMIT $4 OFFSET $5"
                 ),
-                args![account, status, now, page.limit, page.offset],
+                args![account, status.map(Status::as_str), now],
+                page,
+                invitation,
             )
-            .await?;
-        Ok(Paged { rows: rows.iter().map(invitation).collect::<Result<_>>()?, total })
+            .await
     }
 
     /// An invitation of the account.
@@ -223,23 +222,19 @@ impl TenantRead {
     /// The enrollment links of the account, newest first.
     pub async fn link_list(&mut self, page: Page) -> Result<Paged<EnrollmentLink>> {
         let account = self.account().id;
-        let total = self
-            .conn
-            .one("SELECT COUNT(*) AS n FROM enrollment_link WHERE account_id = $1", args![account])
-            .await?
-            .int("n")?;
-        let rows = self
-            .conn
-            .all(
+        self.conn
+            .page(
+                "SELECT COUNT(*) AS n FROM enrollment_link WHERE account_id = $1",
                 concat!(
                     "SELECT ",
                     link_columns!(),
                     " FROM enrollment_link WHERE account_id = $1 ORDER BY id DESC LIMIT $2 OFFSET $3"
                 ),
-                args![account, page.limit, page.offset],
+                args![account],
+                page,
+                link,
             )
-            .await?;
-        Ok(Paged { rows: rows.iter().map(link).collect::<Result<_>>()?, total })
+            .await
     }
 
     /// An enrollment link of the account.

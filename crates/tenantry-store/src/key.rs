@@ -61,27 +61,20 @@ impl TenantRead {
     /// The keys of the account, oldest first; only those of one member, if one is given.
     pub async fn key_list(&mut self, of: Option<UserId>, page: Page) -> Result<Paged<Key>> {
         let account = self.account().id;
-        let total = self
-            .conn
-            .one(
+        self.conn
+            .page(
                 "SELECT COUNT(*) AS n FROM api_key WHERE account_id = $1 AND ($2 IS NULL OR user_id = $2)",
-                args![account, of],
-            )
-            .await?
-            .int("n")?;
-        let rows = self
-            .conn
-            .all(
                 concat!(
                     "SELECT ",
                     key_columns!(),
                     " FROM api_key k WHERE k.account_id = $1 AND ($2 IS NULL OR k.user_id = $2) \
                      ORDER BY k.id LIMIT $3 OFFSET $4"
                 ),
-                args![account, of, page.limit, page.offset],
+                args![account, of],
+                page,
+                key,
             )
-            .await?;
-        Ok(Paged { rows: rows.iter().map(key).collect::<Result<_>>()?, total })
+            .await
     }
 
     /// A key of the account; only one of this member, if one is given.

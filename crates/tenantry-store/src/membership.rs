@@ -163,24 +163,20 @@ impl TenantRead {
     /// The members of the account itself, oldest user first.
     pub async fn member_list(&mut self, page: Page) -> Result<Paged<Member>> {
         let account = self.account().id;
-        let total = self
-            .conn
-            .one("SELECT COUNT(*) AS n FROM membership WHERE account_id = $1", args![account])
-            .await?
-            .int("n")?;
-        let rows = self
-            .conn
-            .all(
+        self.conn
+            .page(
+                "SELECT COUNT(*) AS n FROM membership WHERE account_id = $1",
                 concat!(
                     "SELECT ",
                     member_columns!(),
                     member_tables!(),
                     "WHERE m.account_id = $1 ORDER BY m.user_id LIMIT $2 OFFSET $3"
                 ),
-                args![account, page.limit, page.offset],
+                args![account],
+                page,
+                member,
             )
-            .await?;
-        Ok(Paged { rows: rows.iter().map(member).collect::<Result<_>>()?, total })
+            .await
     }
 
     /// All members of the accounts above, whether or not their roles reach down here.

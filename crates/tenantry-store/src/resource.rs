@@ -97,19 +97,15 @@ impl TenantRead {
     /// The resources that the account owns, and those shared with it if asked, oldest first.
     pub async fn resource_list(&mut self, filter: &ResourceFilter, page: Page) -> Result<Paged<Resource>> {
         let (account, kind) = (self.account().id, filter.kind.as_deref());
-        let total = self
-            .conn
-            .one(concat!("SELECT COUNT(*) AS n ", visible!()), args![account, kind, filter.include_shared])
-            .await?
-            .int("n")?;
-        let rows = self
-            .conn
-            .all(
+        self.conn
+            .page(
+                concat!("SELECT COUNT(*) AS n ", visible!()),
                 concat!("SELECT ", resource_columns!(), " ", visible!(), " ORDER BY r.id LIMIT $4 OFFSET $5"),
-                args![account, kind, filter.include_shared, page.limit, page.offset],
+                args![account, kind, filter.include_shared],
+                page,
+                resource,
             )
-            .await?;
-        Ok(Paged { rows: rows.iter().map(resource).collect::<Result<_>>()?, total })
+            .await
     }
 
     /// A resource that the account owns or that is shared with it.
@@ -141,24 +137,17 @@ impl TenantRead {
     /// With whom a resource of the account is shared, oldest first.
     pub async fn share_list(&mut self, id: ResourceId, page: Page) -> Result<Paged<Share>> {
         let account = self.account().id;
-        let total = self
-            .conn
-            .one(
+        self.conn
+            .page(
                 "SELECT COUNT(*) AS n FROM share s JOIN resource r ON r.id = s.resource_id \
                  WHERE r.account_id = $1 AND s.resource_id = $2",
-                args![account, id],
-            )
-            .await?
-            .int("n")?;
-        let rows = self
-            .conn
-            .all(
                 "SELECT s.id, s.resource_id, s.to_account, s.created_at FROM share s JOIN resource r ON r.id = s.resource_id \
                  WHERE r.account_id = $1 AND s.resource_id = $2 ORDER BY s.id LIMIT $3 OFFSET $4",
-                args![account, id, page.limit, page.offset],
+                args![account, id],
+                page,
+                share,
             )
-            .await?;
-        Ok(Paged { rows: rows.iter().map(share).collect::<Result<_>>()?, total })
+            .await
     }
 }
 

@@ -105,10 +105,7 @@ pub(crate) async fn descendants(
 pub(crate) async fn ancestors(ctx: &Ctx, id: AccountId, page: Page) -> Result<Reply<api::List<api::Account>>> {
     let mut tx = ctx.read(id).await?;
     let all = tx.ancestors().await?;
-    let total = i64::try_from(all.len()).unwrap_or(i64::MAX);
-    let window = |n: i64| usize::try_from(n).unwrap_or(usize::MAX);
-    let rows = all.into_iter().skip(window(page.offset)).take(window(page.limit)).collect();
-    ctx.answer(tx, view::list(Paged { rows, total }, page, view::account)).await
+    ctx.answer(tx, view::window(all, page, view::account)).await
 }
 
 pub(crate) async fn tree(ctx: &Ctx, id: AccountId) -> Result<Reply<api::Tree>> {

@@ -9,7 +9,7 @@ use tenantry_core::session::Proof;
 use tenantry_core::throttle::Limit;
 use tenantry_core::time::{Span, Timestamp};
 use tenantry_core::{Document, secret};
-use tenantry_store::{Ceremony, Passkey, User};
+use tenantry_store::{Ceremony, Page, Passkey, User};
 use uuid::Uuid;
 use webauthn_rs::prelude::{
     DiscoverableAuthentication, Passkey as Credential, PasskeyRegistration, PublicKeyCredential,
@@ -103,11 +103,11 @@ pub(crate) async fn add(
     ctx.commit(tx, event, reply).await
 }
 
-pub(crate) async fn list(ctx: &Ctx) -> Result<Reply<api::Passkeys>> {
+pub(crate) async fn list(ctx: &Ctx, page: Page) -> Result<Reply<api::List<api::Passkey>>> {
     let mut tx = ctx.read_own().await?;
     let user = tx.own().ok_or(Code::SessionRequired)?;
-    let data = tx.passkey_list(user).await?.iter().map(view_passkey).collect();
-    ctx.answer(tx, api::Passkeys { data }).await
+    let passkeys = tx.passkey_list(user).await?;
+    ctx.answer(tx, view::window(passkeys, page, view_passkey)).await
 }
 
 pub(crate) async fn remove(ctx: &Ctx, id: PasskeyId) -> Result<Reply<api::Deleted>> {
@@ -124,7 +124,7 @@ pub(crate) async fn remove(ctx: &Ctx, id: PasskeyId) -> Result<Reply<api::Delete
 /// The first half of signing in: the same for everybody, since nobody says who they are yet.
 pub(crate) async fn begin_sign_in(ctx: &Ctx) -> Result<Reply<api::Challenge>> {
     let (options, state) = of(&ctx.app)?.start_discoverable_authentication().map_err(Error::internal)?;
-    attempts::take(ctx, &[attempts::count(Limit::SignInFrom, &attempts::from(ctx))]).await?;
+    attempts::take(ctx, &[attempts::count(Limit::BegunFrom, &attempts::from(ctx))]).await?;
     let ceremony = begin_ceremony(ctx, SIGNING_IN, None, document(&state)?).await?;
     let options = serde_json::to_value(&options).map_err(Error::internal)?;
     Ok(Reply::to_anybody(api::Challenge { ceremony, options }))
@@ -139,9 +139,7 @@ pub(crate) async fn sign_in(
     let Answered { user, used } = check(ctx, ceremony, credential).await?;
     let mut tx = ctx.app.store.write_as_user(ctx.visit(), &user).await.map_err(|error| ctx.answered(error))?;
     tx.passkey_used(used.passkey, &used.public, used.at).await?;
-    let reply = sessions::begin(ctx, tx, &user, Proof::Passkey).await?;
-    attempts::give_back(ctx, &[attempts::count(Limit::SignInFrom, &attempts::from(ctx))]).await?;
-    Ok(reply)
+    sessions::begin(ctx, tx, &user, Proof::Passkey).await
 }
 
 /// Finds out whose passkey answered, and whether the answer is to the challenge. The user was verified by the

@@ -12,7 +12,7 @@ use tenantry_core::secret;
 use tenantry_core::session::Proof;
 use tenantry_core::throttle::Limit;
 use tenantry_core::time::Span;
-use tenantry_store::{Ceremony, LinkedIdentity};
+use tenantry_store::{Ceremony, LinkedIdentity, Page};
 
 use super::{change, sessions, users};
 use crate::attempts;
@@ -34,13 +34,13 @@ fn redirect(ctx: &Ctx) -> String {
     format!("{}/link/provider", ctx.app.config.public_url.trim_end_matches('/'))
 }
 
-pub(crate) fn list(ctx: &Ctx) -> Reply<api::Providers> {
-    Reply::to_anybody(api::Providers { data: ctx.app.providers.names() })
+pub(crate) fn list(ctx: &Ctx, page: Page) -> Reply<api::List<String>> {
+    Reply::to_anybody(view::window(ctx.app.providers.names(), page, String::clone))
 }
 
 /// Where to send the browser of somebody who signs in.
 pub(crate) async fn begin(ctx: &Ctx, provider: &str) -> Result<Reply<api::ProviderRedirect>> {
-    attempts::take(ctx, &[attempts::count(Limit::SignInFrom, &attempts::from(ctx))]).await?;
+    attempts::take(ctx, &[attempts::count(Limit::BegunFrom, &attempts::from(ctx))]).await?;
     Ok(Reply::to_anybody(leave(ctx, provider, SIGNING_IN, None).await?))
 }
 
@@ -76,15 +76,13 @@ async fn returned(ctx: &Ctx, answer: &api::ProviderAnswer, kind: &str) -> Result
 /// vouches for.
 pub(crate) async fn sign_in(ctx: &Ctx, answer: &api::ProviderAnswer) -> Result<Created<api::SignedIn>> {
     let (_, claims) = returned(ctx, answer, SIGNING_IN).await?;
-    let reply = match ctx.app.store.user_by_identity(&claims.provider, &claims.subject).await? {
+    match ctx.app.store.user_by_identity(&claims.provider, &claims.subject).await? {
         Some(user) => {
             let opened = ctx.app.store.write_as_user(ctx.visit(), &user).await;
-            sessions::begin(ctx, opened.map_err(|error| ctx.answered(error))?, &user, Proof::Provider).await?
+            sessions::begin(ctx, opened.map_err(|error| ctx.answered(error))?, &user, Proof::Provider).await
         }
-        None => sign_up(ctx, &claims).await?,
-    };
-    attempts::give_back(ctx, &[attempts::count(Limit::SignInFrom, &attempts::from(ctx))]).await?;
-    Ok(reply)
+        None => sign_up(ctx, &claims).await,
+    }
 }
 
 async fn sign_up(ctx: &Ctx, claims: &Claims) -> Result<Created<api::SignedIn>> {

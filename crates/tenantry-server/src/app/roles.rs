@@ -8,8 +8,8 @@ use tenantry_core::permission::{Permission, PermissionSet};
 use tenantry_core::refusal::Code;
 use tenantry_core::role::{BuiltIn, Role, RoleRef, check_rank};
 use tenantry_core::tree;
-use tenantry_store::CustomRole;
 use tenantry_store::tenant::TenantRead;
+use tenantry_store::{CustomRole, Page};
 
 use super::change;
 use crate::ctx::Ctx;
@@ -17,13 +17,13 @@ use crate::problem::Result;
 use crate::reply::{Created, Reply};
 use crate::view;
 
-pub(crate) async fn list(ctx: &Ctx, account: AccountId) -> Result<Reply<api::Roles>> {
+/// The built-in roles first, then the nearest.
+pub(crate) async fn list(ctx: &Ctx, account: AccountId, page: Page) -> Result<Reply<api::List<api::Role>>> {
     let mut tx = ctx.read(account).await?;
     let own = tx.caller().rights_over(tx.line());
-    let custom = tx.role_list().await?;
-    let mut data: Vec<_> = BuiltIn::ALL.iter().map(|which| view::role(&Role::built_in(*which), own, None)).collect();
-    data.extend(custom.iter().map(|custom| view::role(&custom.role, own, Some(custom.members))));
-    ctx.answer(tx, api::Roles { data }).await
+    let mut roles: Vec<_> = BuiltIn::ALL.iter().map(|which| (Role::built_in(*which), None)).collect();
+    roles.extend(tx.role_list().await?.into_iter().map(|custom| (custom.role, Some(custom.members))));
+    ctx.answer(tx, view::window(roles, page, |(role, members)| view::role(role, own, *members))).await
 }
 
 pub(crate) async fn create(

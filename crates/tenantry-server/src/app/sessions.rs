@@ -12,7 +12,7 @@ use tenantry_core::secret::{self, Label};
 use tenantry_core::session::{LIFETIME, Proof, Session};
 use tenantry_core::throttle::Limit;
 use tenantry_store::tenant::TenantWrite;
-use tenantry_store::{Count, NewSession, User};
+use tenantry_store::{Count, NewSession, Page, User};
 
 use super::authenticator::{self, Factor};
 use super::{change, passkeys};
@@ -41,7 +41,7 @@ pub(crate) async fn create(ctx: &Ctx, sign_in: &api::SignIn) -> Result<Created<a
 /// failures are counted, apart for a browser in which the user signed in before.
 async fn check_password(ctx: &Ctx, email: &str, password: &str, code: Option<&str>) -> Result<(User, Proof, Factor)> {
     let user = ctx.app.store.user_by_email(email).await?;
-    let counts = [attempts::count(Limit::SignInFrom, &attempts::from(ctx)), count_as(ctx, user.as_ref(), email)];
+    let counts = counted(ctx, user.as_ref(), email);
     attempts::take(ctx, &counts).await?;
     let hash = user.as_ref().and_then(|user| user.password.as_deref());
     let fits = ctx.app.passwords.fits(password, hash).await?;
@@ -52,11 +52,16 @@ async fn check_password(ctx: &Ctx, email: &str, password: &str, code: Option<&st
     Ok((user, proof, factor))
 }
 
-fn count_as(ctx: &Ctx, user: Option<&User>, email: &str) -> Count {
+/// What a failure counts for: the address block and the user, or nothing but a browser that is known, which others cannot
+/// use up.
+fn counted(ctx: &Ctx, user: Option<&User>, email: &str) -> Vec<Count> {
     let mark = user.map(|user| device_mark(&ctx.app, user));
     match ctx.device().filter(|device| mark.as_deref() == Some(*device)) {
-        Some(device) => attempts::count(Limit::SignInWith, device),
-        None => attempts::count(Limit::SignInAs, &email_key(email)),
+        Some(device) => vec![attempts::count(Limit::SignInWith, device)],
+        None => vec![
+            attempts::count(Limit::SignInFrom, &attempts::from(ctx)),
+            attempts::count(Limit::SignInAs, &email_key(email)),
+        ],
     }
 }
 
@@ -158,12 +163,11 @@ pub(super) async fn own(ctx: &Ctx) -> Result<(Session, User)> {
     Ok((session, user))
 }
 
-pub(crate) async fn list(ctx: &Ctx) -> Result<Reply<api::Sessions>> {
+pub(crate) async fn list(ctx: &Ctx, page: Page) -> Result<Reply<api::List<api::Session>>> {
     let mut tx = ctx.read_own().await?;
     let (user, current) = (tx.own().ok_or(Code::SessionRequired)?, current(&tx));
     let sessions = tx.session_list(user, ctx.now).await?;
-    let data = sessions.iter().map(|session| view::session(session, current)).collect();
-    ctx.answer(tx, api::Sessions { data }).await
+    ctx.answer(tx, view::window(sessions, page, |session| view::session(session, current))).await
 }
 
 fn current(tx: &tenantry_store::tenant::TenantRead) -> Option<SessionId> {

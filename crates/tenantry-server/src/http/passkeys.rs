@@ -3,15 +3,15 @@
 use tenantry_api as api;
 use tenantry_core::id::PasskeyId;
 
-use super::extract::{Body, Path};
+use super::extract::{Body, Path, Query};
 use crate::app;
 use crate::ctx::Ctx;
 use crate::input;
 use crate::problem::Result;
 use crate::reply::{Created, Reply};
 
-pub(crate) async fn list(ctx: Ctx) -> Result<Reply<api::Passkeys>> {
-    app::passkeys::list(&ctx).await
+pub(crate) async fn list(ctx: Ctx, Query(query): Query<api::PageQuery>) -> Result<Reply<api::List<api::Passkey>>> {
+    app::passkeys::list(&ctx, input::page(&query)?).await
 }
 
 pub(crate) async fn begin(ctx: Ctx) -> Result<Reply<api::Challenge>> {

@@ -2,14 +2,15 @@
 
 use tenantry_api as api;
 
-use super::extract::Body;
+use super::extract::{Body, Query};
 use crate::app;
 use crate::ctx::Ctx;
+use crate::input;
 use crate::problem::Result;
 use crate::reply::{Created, Reply};
 
-pub(crate) async fn list(ctx: Ctx) -> Result<Reply<api::Providers>> {
-    Ok(app::providers::list(&ctx))
+pub(crate) async fn list(ctx: Ctx, Query(query): Query<api::PageQuery>) -> Result<Reply<api::List<String>>> {
+    Ok(app::providers::list(&ctx, input::page(&query)?))
 }
 
 pub(crate) async fn begin(ctx: Ctx, Body(chosen): Body<api::ProviderChoice>) -> Result<Reply<api::ProviderRedirect>> {

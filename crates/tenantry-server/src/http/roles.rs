@@ -3,15 +3,19 @@
 use tenantry_api as api;
 use tenantry_core::id::{AccountId, RoleId};
 
-use super::extract::{Body, Path};
+use super::extract::{Body, Path, Query};
 use crate::app;
 use crate::ctx::Ctx;
 use crate::input;
 use crate::problem::Result;
 use crate::reply::{Created, Reply};
 
-pub(crate) async fn list(ctx: Ctx, Path((account,)): Path<(AccountId,)>) -> Result<Reply<api::Roles>> {
-    app::roles::list(&ctx, account).await
+pub(crate) async fn list(
+    ctx: Ctx,
+    Path((account,)): Path<(AccountId,)>,
+    Query(query): Query<api::PageQuery>,
+) -> Result<Reply<api::List<api::Role>>> {
+    app::roles::list(&ctx, account, input::page(&query)?).await
 }
 
 pub(crate) async fn create(

@@ -3,9 +3,10 @@
 use tenantry_api as api;
 use tenantry_core::id::SessionId;
 
-use super::extract::{Body, Path};
+use super::extract::{Body, Path, Query};
 use crate::app;
 use crate::ctx::Ctx;
+use crate::input;
 use crate::problem::Result;
 use crate::reply::{Created, Reply};
 
@@ -17,8 +18,8 @@ pub(crate) async fn prove(ctx: Ctx, Body(proof): Body<api::NewProof>) -> Result<
     app::sessions::prove(&ctx, proof).await
 }
 
-pub(crate) async fn list(ctx: Ctx) -> Result<Reply<api::Sessions>> {
-    app::sessions::list(&ctx).await
+pub(crate) async fn list(ctx: Ctx, Query(query): Query<api::PageQuery>) -> Result<Reply<api::List<api::Session>>> {
+    app::sessions::list(&ctx, input::page(&query)?).await
 }
 
 pub(crate) async fn end_current(ctx: Ctx) -> Result<Reply<api::SessionsEnded>> {

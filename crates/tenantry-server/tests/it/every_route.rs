@@ -128,7 +128,7 @@ fn cell(answer: &Answer) -> String {
 
 both_engines! {
     /// S34: every operation on an account, by role, on the own account, on one below, and on a foreign one.
-    async fn golden_reach_of_roles(database) {
+    async fn s34_golden_reach_of_roles(database) {
         Api::run(database, async |api| {
             let [own, child] = api.line("Acme").await;
             let foreign = api.root("Foreign").await;
@@ -164,7 +164,7 @@ both_engines! {
         }).await;
     }
 
-    async fn golden_matrix(database) {
+    async fn s01_golden_matrix(database) {
         Api::run(database, async |api| {
             let [parent, account, child] = api.line("Acme").await;
             let other_parent = api.child(&parent, "Other parent").await;

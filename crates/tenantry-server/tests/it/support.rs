@@ -107,7 +107,7 @@ impl Api {
     /// The mails to an address, newest first, after all that are due were sent.
     pub(crate) async fn mails(&self, to: &str) -> Vec<String> {
         self.running.deliver().await.expect("deliver");
-        let mailbox = self.operator().get("/v1/mailbox").await.ok().body;
+        let mailbox = self.operator().get("/v1/mailbox?limit=100").await.ok().body;
         let mails = mailbox["data"].as_array().expect("mails").iter();
         mails.filter(|mail| mail["to"] == to).map(|mail| mail["text"].as_str().expect("text").to_owned()).collect()
     }

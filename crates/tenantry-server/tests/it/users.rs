@@ -298,6 +298,8 @@ both_engines! {
                 refused += i32::from(sign_in(api, &format!("user{n}@example.com"), "Spring2026").await.status == 429);
             }
             assert_eq!(refused, 10, "fifty failures from one address, whomever they are about");
+            sign_in(api, "ann@example.com", PASSWORD).await.refused(429, "too_many_attempts");
+            with_cookie(api, "/v1/sessions", &device, &[], login(PASSWORD)).await.created();
         }).await;
     }
 
@@ -330,6 +332,19 @@ both_engines! {
             let new = json!({"email": "ann@example.com", "password": PASSWORD, "name": "Ann"});
             api.anonymous().post("/v1/users", new).await.refused(429, "too_many_attempts");
             assert_eq!(api.mails("ann@example.com").await.len(), 5);
+        }).await;
+    }
+
+    async fn s31_users_change_what_is_theirs_to_change(database) {
+        Api::run(database, async |api| {
+            let ann = api.user("ann").await;
+            for field in ["email", "accountId", "role", "createdAt", "password"] {
+                ann.patch("/v1/users/me", json!({"name": "Ann", field: "x"})).await.refused(400, "unknown_field");
+            }
+            let renamed = ann.patch("/v1/users/me", json!({"name": "Ann Smith"})).await.ok();
+            assert_eq!((renamed.text("name").as_str(), renamed.header("etag")), ("Ann Smith", "\"2\""));
+            let stale = ann.request(Method::PATCH, "/v1/users/me").header("if-match", "\"1\"").json(&json!({"name": "x"}));
+            Answer::of(stale).await.refused(412, "version_stale");
         }).await;
     }
 

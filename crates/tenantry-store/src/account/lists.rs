@@ -60,17 +60,10 @@ impl TenantRead {
     /// The children, oldest first.
     pub async fn children(&mut self, status: Option<Status>, page: Page) -> Result<Paged<Child>> {
         let (parent, status) = (self.account().id, status.map(Status::as_str));
-        let total = self
-            .conn
-            .one(
+        let child = |row: &Row| Ok(Child { account: account(row)?, counts: counted(row)? });
+        self.conn
+            .page(
                 "SELECT COUNT(*) AS n FROM account WHERE parent_id = $1 AND ($2 IS NULL OR status = $2)",
-                args![parent, status],
-            )
-            .await?
-            .int("n")?;
-        let rows = self
-            .conn
-            .all(
                 concat!(
                     "SELECT ",
                     account_columns!(),
@@ -79,11 +72,11 @@ impl TenantRead {
                     " FROM account a WHERE a.parent_id = $1 AND ($2 IS NULL OR a.status = $2) \
                      ORDER BY a.id LIMIT $3 OFFSET $4"
                 ),
-                args![parent, status, page.limit, page.offset],
+                args![parent, status],
+                page,
+                child,
             )
-            .await?;
-        let child = |row: &Row| Ok(Child { account: account(row)?, counts: counted(row)? });
-        Ok(Paged { rows: rows.iter().map(child).collect::<Result<_>>()?, total })
+            .await
     }
 
     /// All children with all that they inherit, oldest first.
