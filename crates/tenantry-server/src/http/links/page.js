@@ -14,7 +14,7 @@ async function post(path, body, bearer) {
   if (bearer) headers.Authorization = `Bearer ${bearer}`;
   const response = await fetch(`/v1${path}`, { method: "POST", headers, body: JSON.stringify(body) });
   const answer = await response.json();
-  if (!response.ok) throw Object.assign(new Error(`${answer.title}. ${answer.detail}`), { code: answer.code });
+  if (!response.ok) throw new Error(answer.detail ?? answer.title);
   return answer;
 }
 
