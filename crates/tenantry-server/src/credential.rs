@@ -16,6 +16,9 @@ pub(crate) const SESSION_COOKIE: &str = "__Host-tenantry";
 /// The cookie by which a browser is recognised in which somebody signed in before.
 pub(crate) const DEVICE_COOKIE: &str = "__Host-tenantry-device";
 
+/// The cookie by which a browser is recognised that comes back from an identity provider.
+pub(crate) const AWAY_COOKIE: &str = "__Host-tenantry-away";
+
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// A credential as it was presented.

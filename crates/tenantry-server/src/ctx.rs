@@ -16,7 +16,7 @@ use tenantry_store::record::{Answer, Idempotency};
 use tenantry_store::root::{OperatorRead, RootWrite};
 use tenantry_store::tenant::{Access, Credential, Identity, TenantRead, TenantWrite, Visit};
 
-use crate::credential::{self, DEVICE_COOKIE};
+use crate::credential::{self, AWAY_COOKIE, DEVICE_COOKIE};
 use crate::input;
 use crate::problem::{Error, Result};
 use crate::reply::{Prepared, Reply, etag, headers};
@@ -49,6 +49,7 @@ pub struct Ctx {
     by_cookie: bool,
     /// What a browser shows in which somebody signed in before.
     device: Option<String>,
+    away: Option<String>,
     user_agent: Option<String>,
     dry_run: bool,
     if_match: Option<String>,
@@ -95,6 +96,7 @@ impl FromRequestParts<App> for Ctx {
             need,
             by_cookie,
             device: credential::cookie(&parts.headers, DEVICE_COOKIE).map(str::to_owned),
+            away: credential::cookie(&parts.headers, AWAY_COOKIE).map(str::to_owned),
             user_agent: user_agent(&parts.headers),
             dry_run: writes && dry_run(parts)?,
             if_match: single(&parts.headers, header::IF_MATCH.as_str(), Code::IfMatchInvalid)?,
@@ -174,6 +176,7 @@ impl Ctx {
             need,
             by_cookie: false,
             device: None,
+            away: None,
             user_agent: None,
             dry_run: false,
             if_match: None,
@@ -213,6 +216,11 @@ impl Ctx {
     /// What a browser shows in which somebody signed in before.
     pub(crate) fn device(&self) -> Option<&str> {
         self.device.as_deref()
+    }
+
+    /// With what state the browser left for an identity provider.
+    pub(crate) fn away(&self) -> Option<&str> {
+        self.away.as_deref()
     }
 
     /// Who is calling, where the route lets in people and others.

@@ -260,7 +260,7 @@ async fn answering(ctx: &Ctx, hash: &[u8; 32], said: &api::Acceptance) -> Result
     if seen.invited.is_some() {
         return Err(Code::SignInRequired.into());
     }
-    // The token came with a mail to the address: that proves it.
+    // The token came with a mail to the address: that proves it. Where no mails are sent, the inviter vouches for it.
     let missing = |field: &str| Refusal::field(field, "is required of a new user");
     let name = input::name("name", said.name.as_deref().ok_or_else(|| missing("name"))?)?;
     let password = said.password.as_deref().ok_or_else(|| missing("password"))?;

@@ -16,6 +16,7 @@ use tenantry_store::{Ceremony, LinkedIdentity, Page};
 
 use super::{change, sessions, users};
 use crate::attempts;
+use crate::credential::{AWAY_COOKIE, set_cookie};
 use crate::ctx::Ctx;
 use crate::passkeys::{document, value};
 use crate::problem::Result;
@@ -25,7 +26,7 @@ use crate::seal::sha256;
 use crate::{input, view};
 
 /// How long somebody may be at a provider.
-const AWAY: Span = Span::seconds(900);
+const AWAY_SECONDS: i64 = 900;
 
 const SIGNING_IN: &str = "provider sign-in";
 const LINKING: &str = "provider link";
@@ -41,7 +42,8 @@ pub(crate) fn list(ctx: &Ctx, page: Page) -> Reply<api::List<String>> {
 /// Where to send the browser of somebody who signs in.
 pub(crate) async fn begin(ctx: &Ctx, provider: &str) -> Result<Reply<api::ProviderRedirect>> {
     attempts::take(ctx, &[attempts::count(Limit::BegunFrom, &attempts::from(ctx))]).await?;
-    Ok(Reply::to_anybody(leave(ctx, provider, SIGNING_IN, None).await?))
+    let (state, body) = leave(ctx, provider, SIGNING_IN, None).await?;
+    Ok(Reply::to_anybody(body).cookie(set_cookie(AWAY_COOKIE, &state, AWAY_SECONDS)))
 }
 
 /// Where to send the browser of a user who links who they are at a provider.
@@ -49,7 +51,8 @@ pub(crate) async fn begin_link(ctx: &Ctx, provider: &str) -> Result<Reply<api::P
     let tx = ctx.read_own().await?;
     let user = tx.own();
     let reply = ctx.answer(tx, ()).await?;
-    Ok(reply.with_body(leave(ctx, provider, LINKING, user).await?))
+    let (_, body) = leave(ctx, provider, LINKING, user).await?;
+    Ok(reply.with_body(body))
 }
 
 async fn leave(
@@ -57,12 +60,15 @@ async fn leave(
     provider: &str,
     kind: &str,
     user_id: Option<tenantry_core::id::UserId>,
-) -> Result<api::ProviderRedirect> {
+) -> Result<(String, api::ProviderRedirect)> {
     let state = secret::token(&ctx.app.chance.bytes()?);
     let (url, away) = ctx.app.providers.begin(provider, state.clone(), &redirect(ctx)).await?;
     let ceremony = Ceremony { kind: kind.to_owned(), user_id, state: document(&away)? };
-    ctx.app.store.ceremony_begin(sha256(state.as_bytes()), &ceremony, ctx.now.plus(AWAY)).await?;
-    Ok(api::ProviderRedirect { url })
+    ctx.app
+        .store
+        .ceremony_begin(sha256(state.as_bytes()), &ceremony, ctx.now.plus(Span::seconds(AWAY_SECONDS)))
+        .await?;
+    Ok((state, api::ProviderRedirect { url }))
 }
 
 async fn returned(ctx: &Ctx, answer: &api::ProviderAnswer, kind: &str) -> Result<(Ceremony, Claims)> {
@@ -73,8 +79,12 @@ async fn returned(ctx: &Ctx, answer: &api::ProviderAnswer, kind: &str) -> Result
 }
 
 /// Signs in who comes back from a provider: the user who is linked, or a new one with an address that the provider
-/// vouches for.
+/// vouches for. Only the browser that left may come back: an answer of somebody else's that was slipped to it would sign it
+/// in as them (RFC 9700, section 4.7).
 pub(crate) async fn sign_in(ctx: &Ctx, answer: &api::ProviderAnswer) -> Result<Created<api::SignedIn>> {
+    if ctx.away() != Some(&answer.state) {
+        return Err(Code::TokenInvalid.into());
+    }
     let (_, claims) = returned(ctx, answer, SIGNING_IN).await?;
     match ctx.app.store.user_by_identity(&claims.provider, &claims.subject).await? {
         Some(user) => {

@@ -10,7 +10,7 @@ use tenantry_store::Limits;
 use tenantry_testkit::peers::Peer;
 use tenantry_testkit::{Database, both_engines};
 
-use crate::support::{Answer, Api};
+use crate::support::{Answer, Api, cookies, with_cookie};
 
 /// A browser that keeps cookies, follows redirects within the provider, and fills in its forms.
 struct Browser {
@@ -80,10 +80,15 @@ fn answer(parameters: &BTreeMap<String, String>) -> Value {
     json!({"state": parameters["state"], "code": parameters["code"]})
 }
 
+/// What the page does to which the provider sends the browser back.
+async fn confirm(api: &Api, cookie: &str, answer: Value) -> Answer {
+    with_cookie(api, "/v1/sessions/provider/confirm", cookie, &[], answer).await
+}
+
 async fn sign_in(api: &Api, browser: &mut Browser, login: &str) -> Answer {
     let away = api.anonymous().post("/v1/sessions/provider", json!({"provider": "corp"})).await.ok();
     let back = browser.visit(&away.text("url"), login).await;
-    api.anonymous().post("/v1/sessions/provider/confirm", answer(&back)).await
+    confirm(api, &cookies(&away)[0], answer(&back)).await
 }
 
 async fn with_provider(database: Database, test: impl AsyncFnOnce(&Api, u16)) {
@@ -123,7 +128,8 @@ both_engines! {
             let back = browser.visit(&away.text("url"), "ann").await;
             let ben = api.user("ben").await;
             // What somebody else began cannot be finished, nor used to sign in.
-            api.anonymous().post("/v1/sessions/provider/confirm", answer(&back)).await.refused(400, "token_invalid");
+            let cookie = format!("__Host-tenantry-away={}", back["state"]);
+            confirm(api, &cookie, answer(&back)).await.refused(400, "token_invalid");
             ann.post("/v1/users/me/identities/confirm", answer(&back)).await.created();
             assert_eq!(sign_in(api, &mut Browser::new(port), "ann").await.created().body["user"]["id"], ann.id);
             let away = ben.post("/v1/users/me/identities", json!({"provider": "corp"})).await.ok();
@@ -136,11 +142,23 @@ both_engines! {
         with_provider(database, async |api, port| {
             let away = api.anonymous().post("/v1/sessions/provider", json!({"provider": "corp"})).await.ok();
             let back = Browser::new(port).visit(&away.text("url"), "ann").await;
+            let cookie = &cookies(&away)[0];
             let forged = json!({"state": back["state"], "code": "forged"});
-            api.anonymous().post("/v1/sessions/provider/confirm", forged).await.refused(400, "provider_refused");
-            api.anonymous().post("/v1/sessions/provider/confirm", answer(&back)).await.refused(400, "token_invalid");
+            confirm(api, cookie, forged).await.refused(400, "provider_refused");
+            confirm(api, cookie, answer(&back)).await.refused(400, "token_invalid");
             let unknown = json!({"state": "0".repeat(32), "code": back["code"]});
-            api.anonymous().post("/v1/sessions/provider/confirm", unknown).await.refused(400, "token_invalid");
+            confirm(api, &format!("__Host-tenantry-away={}", "0".repeat(32)), unknown).await.refused(400, "token_invalid");
+        }).await;
+    }
+
+    async fn nobody_is_signed_in_with_the_answer_of_somebody_else(database) {
+        with_provider(database, async |api, port| {
+            let theirs = api.anonymous().post("/v1/sessions/provider", json!({"provider": "corp"})).await.ok();
+            let back = Browser::new(port).visit(&theirs.text("url"), "ann").await;
+            api.anonymous().post("/v1/sessions/provider/confirm", answer(&back)).await.refused(400, "token_invalid");
+            let own = api.anonymous().post("/v1/sessions/provider", json!({"provider": "corp"})).await.ok();
+            confirm(api, &cookies(&own)[0], answer(&back)).await.refused(400, "token_invalid");
+            confirm(api, &cookies(&theirs)[0], answer(&back)).await.created();
         }).await;
     }
 }

@@ -341,3 +341,18 @@ impl Answer {
 pub(crate) fn fields(object: &Value) -> Vec<&str> {
     object.as_object().expect("an object").keys().map(String::as_str).collect()
 }
+
+/// A POST with the cookies of a browser.
+pub(crate) async fn with_cookie(api: &Api, path: &str, cookie: &str, headers: &[(&str, &str)], body: Value) -> Answer {
+    let mut request = api.anonymous().request(Method::POST, path).header("cookie", cookie).json(&body);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    Answer::of(request).await
+}
+
+/// The cookies that an answer sets, as a browser sends them back.
+pub(crate) fn cookies(answer: &Answer) -> Vec<String> {
+    let set = answer.headers.get_all("set-cookie").iter().map(|value| value.to_str().expect("text"));
+    set.map(|line| line.split(';').next().expect("a pair").to_owned()).collect()
+}

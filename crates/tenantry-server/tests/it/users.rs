@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tenantry_core::time::Span;
 use tenantry_testkit::both_engines;
 
-use crate::support::{Answer, Api, PASSWORD, all, token_in};
+use crate::support::{Answer, Api, PASSWORD, all, cookies, token_in, with_cookie};
 
 /// What an answer tells, without what differs from answer to answer.
 fn told(answer: &Answer) -> (u16, Value, Vec<String>) {
@@ -21,21 +21,6 @@ fn told(answer: &Answer) -> (u16, Value, Vec<String>) {
 
 async fn sign_in(api: &Api, email: &str, password: &str) -> Answer {
     api.anonymous().post("/v1/sessions", json!({"email": email, "password": password})).await
-}
-
-/// A POST with the cookies of a browser.
-async fn with_cookie(api: &Api, path: &str, cookie: &str, headers: &[(&str, &str)], body: Value) -> Answer {
-    let mut request = api.anonymous().request(Method::POST, path).header("cookie", cookie).json(&body);
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    Answer::of(request).await
-}
-
-/// The cookies that an answer sets, as a browser sends them back.
-fn cookies(answer: &Answer) -> Vec<String> {
-    let set = answer.headers.get_all("set-cookie").iter().map(|value| value.to_str().expect("text"));
-    set.map(|line| line.split(';').next().expect("a pair").to_owned()).collect()
 }
 
 both_engines! {
