@@ -23,6 +23,8 @@ pub struct Key {
     pub masked: String,
     /// The permissions that it is narrowed to; `null` is all that its account has.
     pub scopes: Option<Vec<String>>,
+    /// The networks from which it may be used; `null` is everywhere.
+    pub ip_allowlist: Option<Vec<String>>,
     /// `active`, `expired` or `revoked`.
     pub status: String,
     /// RFC 3339, UTC.
@@ -58,6 +60,8 @@ pub struct NewKey {
     pub name: String,
     /// `live` (the default) or `test`.
     pub environment: Option<String>,
+    /// Networks in CIDR notation, or single addresses, from which it may be used; left out, those of the key that makes it.
+    pub ip_allowlist: Option<Vec<String>>,
     /// The permissions to narrow it to; left out, it is as wide as the credential that makes it.
     pub scopes: Option<Vec<String>>,
     /// The member for whom it acts inside the account. Who does not hold `key.manage` makes keys for themselves.

@@ -5,17 +5,22 @@
 //! right to see an account is told that it does not exist. `x-assume-org` makes another account the subject:
 //! rights are then what the actor may do over the subject, intersected with what the subject itself may do.
 
+mod rules;
+
 use std::fmt;
 
 use crate::account::{Account, Kind, Status};
-use crate::id::{AccountId, KeyId, UserId};
+use crate::id::{AccountId, KeyId, RestrictionId, UserId};
 use crate::key::Key;
 use crate::lineage::Lineage;
+use crate::network::Networks;
 use crate::permission::{Permission, PermissionSet};
 use crate::refusal::{Code, Refusal};
 use crate::rights::{Lack, Membership, Person, SHUT_OUT};
 use crate::session::Session;
 use crate::time::Timestamp;
+
+pub use rules::Rules;
 
 /// What a credential turned out to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,6 +149,13 @@ pub struct Caller {
     ceiling: PermissionSet,
     /// The scopes of the key, if there is one and it has any.
     narrowing: Option<PermissionSet>,
+    /// From where the key may be used, if it says.
+    networks: Option<Networks>,
+    /// The rules of the accounts that the request is about.
+    rules: Rules,
+    /// The lines of the account that the credential belongs to, and of the one assumed: their rules apply wherever the caller
+    /// turns to. They are kept only where there are rules.
+    origins: Vec<Lineage>,
 }
 
 /// The account that a request wants to act for.
@@ -186,6 +198,8 @@ pub enum Barrier {
     NoRole(UserId),
     /// This account does not inherit administrators.
     SwitchedOff(AccountId),
+    /// A rule of the account takes it away.
+    Restricted(RestrictionId, AccountId),
 }
 
 impl fmt::Display for Barrier {
@@ -196,6 +210,7 @@ impl fmt::Display for Barrier {
             Self::Narrowed => f.write_str("The credential is narrower than that."),
             Self::NoRole(user) => write!(f, "No role of {user} holds it there."),
             Self::SwitchedOff(account) => write!(f, "{account} does not inherit administrators."),
+            Self::Restricted(rule, account) => write!(f, "Restriction {rule} of {account} takes it away."),
         }
     }
 }
@@ -205,17 +220,24 @@ impl Caller {
     ///
     /// # Errors
     /// `key_revoked`, `key_expired`, `session_expired`, `account_suspended`, `account_closed`, `assume_forbidden`.
-    pub fn admit(bearer: Bearer<'_>, assume: Option<Assume<'_>>, now: Timestamp) -> Result<Self, Refusal> {
-        let caller = match bearer {
-            Bearer::Nobody => Self::nobody(),
-            Bearer::Operator => Self::alone(Actor::Operator, Authority::Everything),
-            Bearer::Key { key, line, people } => Self::with_key(key, line, people, now)?,
+    pub fn admit(
+        bearer: Bearer<'_>,
+        assume: Option<Assume<'_>>,
+        rules: Rules,
+        now: Timestamp,
+    ) -> Result<Self, Refusal> {
+        let (caller, origin) = match bearer {
+            Bearer::Nobody => (Self::nobody(), None),
+            Bearer::Operator => (Self::alone(Actor::Operator, Authority::Everything), None),
+            Bearer::Key { key, line, people } => (Self::with_key(key, line, people, now)?, Some(line)),
             Bearer::Session { session, line, person } => {
                 session.check_usable(now)?;
                 check_active(line.effective_status())?;
-                Self::person(person, line.account().id)
+                (Self::person(person, line.account().id), Some(line))
             }
         };
+        let origins = origin.filter(|_| !rules.is_empty()).into_iter().cloned().collect();
+        let caller = Self { rules, origins, ..caller };
         match assume {
             Some(assume) if caller.subject != Some(assume.id) => caller.assume(assume),
             _ => Ok(caller),
@@ -232,6 +254,9 @@ impl Caller {
             roams: false,
             ceiling: PermissionSet::ALL,
             narrowing: None,
+            networks: None,
+            rules: Rules::default(),
+            origins: Vec::new(),
         }
     }
 
@@ -272,21 +297,29 @@ impl Caller {
             roams: personal,
             ceiling: key.scopes(),
             narrowing: key.scopes,
+            networks: key.networks.clone(),
             ..Self::alone(Actor::Nobody, authority)
         })
     }
 
-    fn assume(self, assume: Assume<'_>) -> Result<Self, Refusal> {
+    fn assume(mut self, assume: Assume<'_>) -> Result<Self, Refusal> {
         // Unknown, foreign, above and beside are all the same answer: nothing is learned from it.
         let forbidden = || Refusal::from(Code::AssumeForbidden);
         let line = assume.line.ok_or_else(forbidden)?;
-        let rights = if self.roams { self.of_people(line).and(self.ceiling) } else { self.rights_over(line) };
+        let rights = if self.roams {
+            self.of_people(line).and(self.ceiling).without(self.taken_away(line))
+        } else {
+            self.rights_over(line)
+        };
         // A key has to be scoped for acting as another account, whatever its owner is there.
         let is_member = self.roams
             && self.ceiling.holds(Permission::AccountAssume)
             && self.people.iter().all(|person| person.membership_on(assume.id).is_some());
         if !(is_member || rights.holds(Permission::AccountAssume)) || line.effective_status() != Status::Active {
             return Err(forbidden());
+        }
+        if !self.rules.is_empty() {
+            self.origins.push(line.clone());
         }
         Ok(Self {
             actor: self.actor_facing(line),
@@ -322,6 +355,12 @@ impl Caller {
     #[must_use]
     pub fn is_operator(&self) -> bool {
         self.authority == Authority::Everything
+    }
+
+    /// From where the key that was used may be used, if it says.
+    #[must_use]
+    pub const fn networks(&self) -> Option<&Networks> {
+        self.networks.as_ref()
     }
 
     /// The scopes of the credential, if it has any.
@@ -362,10 +401,10 @@ impl Caller {
     /// What the caller may do over the account that `target` leads to. Nothing: it is invisible.
     #[must_use]
     pub fn rights_over(&self, target: &Lineage) -> PermissionSet {
-        self.reach(target).and(self.ceiling)
+        self.reach(target).and(self.ceiling).without(self.taken_away(target))
     }
 
-    /// The same without what the credential is narrowed to.
+    /// The same without what narrows it: scopes and restrictions.
     fn reach(&self, target: &Lineage) -> PermissionSet {
         match self.authority {
             Authority::Nothing => PermissionSet::NONE,
@@ -416,6 +455,8 @@ impl Caller {
                 }
             }
         }
+        let restricting = self.restrictions_over(target).filter(|rule| rule.takes_away().holds(permission));
+        barriers.extend(restricting.map(|rule| Barrier::Restricted(rule.id, rule.account_id)));
         let mut seen = Vec::new();
         barriers.retain(|barrier| {
             !seen.contains(barrier) && {
@@ -437,7 +478,7 @@ impl Caller {
             return Ok(());
         }
         let barriers = self.explain(target, permission).err().unwrap_or_default();
-        let why: String = barriers.iter().map(|barrier| format!(" {barrier}")).collect();
+        let why: String = barriers.iter().map(|barrier| format!(" {}", self.told(barrier, target))).collect();
         let id = target.account().id;
         Err(Refusal::new(Code::PermissionDenied, format!("This needs `{permission}` on {id}.{why}")))
     }

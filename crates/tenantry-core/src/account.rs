@@ -137,6 +137,8 @@ pub struct Account {
     pub billing_contacts: Option<Vec<String>>,
     /// Its own audit policies, if any.
     pub audit_policies: Option<Document>,
+    /// How many rules it holds: restrictions and IP allow-lists.
+    pub rule_count: u32,
     /// Who is invoiced.
     pub billing_mode: BillingMode,
     /// Whatever its owner keeps with it.
@@ -174,6 +176,7 @@ impl Account {
             inherits: Inherits::ALL,
             billing_contacts: None,
             audit_policies: None,
+            rule_count: 0,
             billing_mode: if parent.is_some() { BillingMode::Delegated } else { BillingMode::Owned },
             metadata: profile.metadata,
             version: 1,

@@ -75,6 +75,12 @@ events! {
     KeyCreated = "key.created": "An API key was created";
     KeyRotated = "key.rotated": "An API key was replaced by another";
     KeyRevoked = "key.revoked": "An API key was revoked";
+    RestrictionCreated = "restriction.created": "A rule was made that takes something away";
+    RestrictionUpdated = "restriction.updated": "Such a rule was changed";
+    RestrictionDeleted = "restriction.deleted": "Such a rule was lifted";
+    AllowlistCreated = "ip_allowlist.created": "It was set from where an account may be used";
+    AllowlistUpdated = "ip_allowlist.updated": "An IP allow-list was changed";
+    AllowlistDeleted = "ip_allowlist.deleted": "An IP allow-list was deleted";
     ResourceCreated = "resource.created": "A resource was created";
     ResourceUpdated = "resource.updated": "A resource was changed";
     ResourceDeleted = "resource.deleted": "A resource was deleted";

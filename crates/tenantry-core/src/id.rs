@@ -86,6 +86,12 @@ ids! {
     RequestId = "req";
     /// A person.
     UserId = "usr";
+    /// A rule that takes something away.
+    RestrictionId = "rst";
+    /// A list of networks from which an account may be used.
+    AllowlistId = "ipl";
+    /// An endpoint of the catalogue.
+    EndpointId = "end";
     /// A custom role.
     RoleId = "rol";
     /// An invitation to become a member.

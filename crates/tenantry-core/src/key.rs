@@ -5,6 +5,7 @@
 
 use crate::account::words;
 use crate::id::{AccountId, KeyId, UserId};
+use crate::network::Networks;
 use crate::permission::{Permission, PermissionSet};
 use crate::refusal::{Code, Refusal};
 use crate::secret::Label;
@@ -80,6 +81,8 @@ pub struct Key {
     pub last_four: String,
     /// What it may do at most; `None` is everything that its account may.
     pub scopes: Option<PermissionSet>,
+    /// From where it may be used; `None` is from everywhere.
+    pub networks: Option<Networks>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it stops working by itself.
@@ -192,6 +195,21 @@ pub fn grant(
     Err(Refusal::new(Code::ScopeExceeded, format!("You do not hold {} here.", excess.join(", "))))
 }
 
+/// From where a new key may be used, made with a credential that may be used from `own`: never from more places, and from the
+/// same if nothing is asked for.
+///
+/// # Errors
+/// `scope_exceeded`.
+pub fn grant_networks(asked: Option<Networks>, own: Option<&Networks>) -> Result<Option<Networks>, Refusal> {
+    match (asked, own) {
+        (None, own) => Ok(own.cloned()),
+        (Some(asked), Some(own)) if !asked.within(own) => {
+            Err(Refusal::new(Code::ScopeExceeded, "The key that you are using works from fewer networks."))
+        }
+        (asked, _) => Ok(asked),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,6 +225,7 @@ mod tests {
             environment: Environment::Live,
             last_four: "abcd".to_owned(),
             scopes: None,
+            networks: None,
             created_at: Timestamp(0),
             expires_at: None,
             revoked_at: None,
@@ -236,5 +255,9 @@ mod tests {
         assert_eq!(grant(None, maker, Some(maker)), Ok(Some(maker)));
         assert_eq!(grant(None, maker, None), Ok(None), "its maker bounds it at every use");
         assert_eq!(grant(Some(PermissionSet::NONE), maker, None), Ok(Some(PermissionSet::NONE)));
+        let networks = |text: &str| Networks::parse(&[text]).ok();
+        let asked = |text: &str| grant_networks(networks(text), networks("10.0.0.0/8").as_ref()).map_err(|r| r.code);
+        assert_eq!((asked("10.1.0.0/16"), asked("0.0.0.0/0")), (Ok(networks("10.1.0.0/16")), Err(Code::ScopeExceeded)));
+        assert_eq!(grant_networks(None, networks("10.0.0.0/8").as_ref()), Ok(networks("10.0.0.0/8")));
     }
 }

@@ -23,11 +23,18 @@
 //! | [`member`], [`invitation`] | who may give, change and take roles; seats; being asked to join |
 //! | [`ticket`] | what links in mails are good for, and which mails there are |
 //! | [`throttle`] | how often something may be tried |
+//! | [`path`], [`method`] | what a call asks for in canonical form, and the patterns that name it |
+//! | [`network`] | from where a call comes |
+//! | [`catalogue`] | the APIs that are sold, and their endpoints |
+//! | [`restriction`], [`allowlist`] | rules that take something away |
 //! | [`access`] | who is calling, for whom, with what rights over an account, and why |
+//! | [`snapshot`] | everything that a decision needs in memory, and the decision |
 //! | [`event`] | the table of event kinds, and revisions of the changelog |
 
 pub mod access;
 pub mod account;
+pub mod allowlist;
+pub mod catalogue;
 pub mod document;
 pub mod event;
 pub mod feature;
@@ -36,12 +43,17 @@ pub mod invitation;
 pub mod key;
 pub mod lineage;
 pub mod member;
+pub mod method;
+pub mod network;
+pub mod path;
 pub mod permission;
 pub mod refusal;
+pub mod restriction;
 pub mod rights;
 pub mod role;
 pub mod secret;
 pub mod session;
+pub mod snapshot;
 pub mod throttle;
 pub mod ticket;
 pub mod time;

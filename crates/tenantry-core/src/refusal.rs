@@ -31,8 +31,8 @@ pub enum Kind {
     TooLarge,
     /// The body is of another media type.
     MediaType,
-    /// The idempotency key was used for something else.
-    Reused,
+    /// Understood, but it makes no sense as it is.
+    Unprocessable,
     /// Too often; wait.
     Throttled,
     /// The fault is ours.
@@ -126,10 +126,16 @@ codes! {
         OwnRole = "own_role": "Nobody changes their own role", "Ask an administrator.";
         MembershipInherited = "membership_inherited": "The person is a member of an account above, not of this one", "Change it there, or switch `inheritAdmins` off.";
         WrongAddress = "wrong_address": "The invitation is for another e-mail address", "Sign in as the user with the address that was invited.";
+        FeatureMissing = "feature_missing": "The account does not have what the call needs", "Ask the account above to assign the feature that `detail` names.";
+        ResourceNotShared = "resource_not_shared": "The call names something that the account neither owns nor was given", "Check its kind and its id, or ask the owner to share it.";
+        IpNotAllowed = "ip_not_allowed": "The call comes from an address that is not allowed", "Call from an address in the allow-list, or have it changed.";
+        EndpointRestricted = "endpoint_restricted": "A restriction forbids this call", "`detail` names the rule, if you may see it; whoever set it can lift it.";
+        RestrictionImposed = "restriction_imposed": "The rule was imposed from above", "Only the account that `imposedBy` names, or one above it, can change it.";
         ScopeExceeded = "scope_exceeded": "A key cannot be wider than its maker", "Ask for a subset of the scopes of the key you are using.";
     }
     NotFound {
         NotFound = "not_found": "There is nothing here that you can see", "Check the id, and that it belongs to the account you are acting for.";
+        EndpointUnknown = "endpoint_unknown": "The catalogue has no such endpoint", "Check method and path.";
         RouteUnknown = "route_unknown": "There is no such route", "See /docs for all routes.";
     }
     MethodNotAllowed {
@@ -169,6 +175,8 @@ codes! {
         EmailTaken = "email_taken": "The e-mail address belongs to a user already", "Sign in as that user, or use another address.";
         PasskeysUnavailable = "passkeys_unavailable": "Passkeys need a public address with a name", "Ask the operator to set `--public-url` to one.";
         IdentityTaken = "identity_taken": "The identity belongs to another user, or the address to one who has not linked it", "Sign in another way, and link the identity from there.";
+        LockoutUnconfirmed = "lockout_unconfirmed": "The list would lock you out", "Add your own network, or send `confirmLockout: true`.";
+        RulesExceeded = "rules_exceeded": "The account has as many rules as it may have", "Delete rules that are no longer needed.";
         KeysExceeded = "keys_exceeded": "The account has as many live keys as it may have", "Revoke keys that are no longer used.";
         IdempotencyInFlight = "idempotency_in_flight": "A request with this idempotency key is still running", "Wait for `Retry-After` and repeat the same request.";
     }
@@ -185,7 +193,8 @@ codes! {
     MediaType {
         MediaTypeUnsupported = "media_type_unsupported": "The body is not `application/json`", "Send `Content-Type: application/json`.";
     }
-    Reused {
+    Unprocessable {
+        AdminNotRestrictable = "admin_not_restrictable": "An account does not restrict its own admins", "Give them another role first, or have the account above impose the rule.";
         IdempotencyKeyReused = "idempotency_key_reused": "The idempotency key was used for another request", "Make a new key for every new request.";
     }
     Throttled {

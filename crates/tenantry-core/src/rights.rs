@@ -79,6 +79,20 @@ impl Person {
         })
     }
 
+    /// Whether the person is an admin of the account that `line` leads to, there or from above.
+    #[must_use]
+    pub fn is_admin_over(&self, line: &Lineage) -> bool {
+        for account in line.iter().rev() {
+            if self.roles_on(account.id, line).any(Role::is_admin) {
+                return true;
+            }
+            if !account.inherits.admins {
+                return false;
+            }
+        }
+        false
+    }
+
     /// The membership on the account itself, if there is one.
     #[must_use]
     pub fn membership_on(&self, account: AccountId) -> Option<&Membership> {

@@ -3,6 +3,8 @@
 //! Strangers who exhaust what may be tried against a user do not lock the user out: somebody who signed in from the same
 //! device before is counted apart.
 
+use std::net::IpAddr;
+
 use crate::account::words;
 use crate::time::{Span, Timestamp};
 
@@ -75,19 +77,23 @@ impl Limit {
 /// The part of a client address that is counted as one: an IPv4 address, or the /64 of an IPv6 one, of which
 /// a client has as many as it likes.
 #[must_use]
-pub fn block_of(address: &str) -> String {
-    match address.parse::<std::net::Ipv6Addr>() {
-        Ok(v6) => {
+pub fn block_of(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => {
             let [a, b, c, d, ..] = v6.segments();
             format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
         }
-        Err(_) => address.to_owned(),
+        IpAddr::V4(v4) => v4.to_string(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().expect("address")
+    }
 
     #[test]
     fn a_burst_then_an_even_pace() {
@@ -104,8 +110,8 @@ mod tests {
 
     #[test]
     fn s48_a_slash_64_is_one_client() {
-        assert_eq!(block_of("2001:db8:1:2:3:4:5:6"), block_of("2001:db8:1:2::1"));
-        assert_ne!(block_of("2001:db8:1:3::1"), block_of("2001:db8:1:2::1"));
-        assert_ne!(block_of("192.0.2.1"), block_of("192.0.2.2"));
+        assert_eq!(block_of(ip("2001:db8:1:2:3:4:5:6")), block_of(ip("2001:db8:1:2::1")));
+        assert_ne!(block_of(ip("2001:db8:1:3::1")), block_of(ip("2001:db8:1:2::1")));
+        assert_ne!(block_of(ip("192.0.2.1")), block_of(ip("192.0.2.2")));
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+pub use tenantry_core::network::Networks;
+
 /// The configuration of a server.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -14,10 +16,14 @@ pub struct Config {
     pub overridable_settings: BTreeSet<String>,
     /// How mail is sent; `None` keeps it in a mailbox for the operator to read.
     pub smtp_url: Option<String>,
+    /// Certificates of authorities, as PEM, that the mail server's may be signed by, besides the usual ones.
+    pub smtp_ca: Option<String>,
     /// Who mails are from.
     pub mail_from: String,
     /// What seals the secrets that have to be read again, besides what the database holds.
     pub secret: Option<String>,
+    /// The proxies whose `X-Forwarded-For` says where a client is.
+    pub trusted_proxies: Networks,
     /// Where users can sign in instead of here.
     pub providers: Vec<Provider>,
     /// How long things may take.
@@ -68,8 +74,10 @@ impl Default for Config {
             operator_token: None,
             overridable_settings: ["timezone", "language", "recording", "policies"].map(str::to_owned).into(),
             smtp_url: None,
+            smtp_ca: None,
             mail_from: "Tenantry <tenantry@localhost>".to_owned(),
             secret: None,
+            trusted_proxies: Networks::default(),
             providers: Vec::new(),
             timeouts: Timeouts::default(),
         }

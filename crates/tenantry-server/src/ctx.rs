@@ -3,18 +3,21 @@
 //! `Ctx` is the first parameter of every handler and use case. Its doors ([`Ctx::read`],
 //! [`Ctx::write`]) authorize with the permission that the route's row names.
 
+use std::net::IpAddr;
+
 use axum::body::Bytes;
 use axum::extract::{Extension, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use serde::Serialize;
+use tenantry_core::access::{Bearer, Caller, Rules};
 use tenantry_core::event::Event;
 use tenantry_core::id::{AccountId, RequestId};
 use tenantry_core::refusal::Code;
 use tenantry_core::{Refusal, Timestamp};
 use tenantry_store::record::{Answer, Idempotency};
 use tenantry_store::root::{OperatorRead, RootWrite};
-use tenantry_store::tenant::{Access, Credential, Identity, TenantRead, TenantWrite, Visit};
+use tenantry_store::tenant::{Access, Credential, Identity, Route, TenantRead, TenantWrite, Visit};
 
 use crate::credential::{self, AWAY_COOKIE, DEVICE_COOKIE};
 use crate::input;
@@ -30,7 +33,9 @@ use crate::state::{App, Claim};
 pub(crate) struct Arrival {
     pub(crate) request: RequestId,
     pub(crate) now: Timestamp,
-    pub(crate) ip: Option<String>,
+    pub(crate) ip: Option<IpAddr>,
+    /// What is called, as rules name it.
+    pub(crate) called: Option<Route>,
 }
 
 /// The body of a request that has one, read as a whole.
@@ -87,6 +92,7 @@ impl FromRequestParts<App> for Ctx {
             request: arrival.request,
             audit: app.chance.id(arrival.now),
             ip: arrival.ip,
+            route: arrival.called,
             idempotency: None,
         };
         let mut ctx = Self {
@@ -167,6 +173,7 @@ impl Ctx {
             request: app.chance.id(now),
             audit: app.chance.id(now),
             ip: None,
+            route: None,
             idempotency: None,
         };
         Self {
@@ -204,8 +211,8 @@ impl Ctx {
     }
 
     /// The client address.
-    pub(crate) fn ip(&self) -> Option<&str> {
-        self.visit.ip.as_deref()
+    pub(crate) fn ip(&self) -> Option<IpAddr> {
+        self.visit.ip
     }
 
     /// What the client calls itself.
@@ -230,7 +237,7 @@ impl Ctx {
 
     /// A browser sends its cookies by itself: acting on behalf of others with them takes a reason and a fresh proof.
     fn check_entered(&self, identity: &Identity) -> Result<()> {
-        self.app.note_use(identity, self.now, self.visit.ip.as_deref());
+        self.app.note_use(identity, self.now, self.visit.ip);
         let Some(session) = &identity.session else { return Ok(()) };
         if self.need == Need::FreshPerson {
             session.check_fresh(self.now)?;
@@ -299,7 +306,7 @@ impl Ctx {
 
     /// Who the operator is, for answers that no tenant transaction stands behind.
     pub(crate) fn operator_identity(&self) -> Result<Identity> {
-        let caller = tenantry_core::access::Caller::admit(tenantry_core::access::Bearer::Operator, None, self.now)?;
+        let caller = Caller::admit(Bearer::Operator, None, Rules::default(), self.now)?;
         Ok(Identity { caller, key: None, session: None })
     }
 

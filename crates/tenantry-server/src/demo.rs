@@ -98,6 +98,7 @@ async fn add(app: &App, parent: AccountId, name: &str, email: &str) -> Result<Ac
 
 async fn key(app: &App, account: AccountId) -> Result<String> {
     let wanted = app::keys::Wanted {
+        networks: None,
         name: "demo".to_owned(),
         environment: Environment::Live,
         user: None,

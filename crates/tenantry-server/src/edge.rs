@@ -2,22 +2,26 @@
 //! log line, figures, and a body for every refusal.
 
 use std::any::Any;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderValue, Uri, header};
+use axum::http::{HeaderValue, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tenantry_core::Refusal;
 use tenantry_core::id::RequestId;
+use tenantry_core::network::client_address;
+use tenantry_core::path::CanonicalPath;
 use tenantry_core::refusal::Code;
+use tenantry_store::tenant::Route;
 
 use crate::ctx::{Arrival, Payload};
 use crate::problem::{Error, Refused, render};
 use crate::reply::headers;
+use crate::router::PREFIXES;
 use crate::state::App;
 
 /// The largest body that is read.
@@ -35,15 +39,18 @@ pub(crate) struct Asked(pub(crate) Uri);
 pub(crate) async fn every_request(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let (now, started) = (app.clock.now(), Instant::now());
     let id: RequestId = app.chance.id(now);
-    let peer = request.extensions().get::<Peer>().map(|Peer(address)| address.ip().to_canonical().to_string());
-    request.extensions_mut().insert(Arrival { request: id, now, ip: peer.clone() });
+    let ip = client(&app, &request);
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
 
     let asked = request.extensions().get::<Asked>().map_or_else(|| request.uri().clone(), |Asked(uri)| uri.clone());
 
-    let answered = match check_target(&asked) {
-        Ok(()) => tokio::time::timeout(app.config.timeouts.request, next.run(request)).await,
+    let called = check_target(&asked).map(|path| called(&method, &path));
+    let answered = match called {
+        Ok(called) => {
+            request.extensions_mut().insert(Arrival { request: id, now, ip, called });
+            tokio::time::timeout(app.config.timeouts.request, next.run(request)).await
+        }
         Err(refusal) => Ok(Error::Refused(refusal).into_response()),
     };
     let response = answered.unwrap_or_else(|_| Error::from(Code::DeadlineExceeded).into_response());
@@ -54,7 +61,7 @@ pub(crate) async fn every_request(State(app): State<App>, mut request: Request, 
     let actor = header_text(&response, headers::ACTOR);
     let subject = header_text(&response, headers::SUBJECT);
     let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-    tracing::info!(request = %id, %method, route, status, micros, peer, actor, subject, "answered");
+    tracing::info!(request = %id, %method, route, status, micros, peer = ip.map(tracing::field::display), actor, subject, "answered");
     response
 }
 
@@ -75,23 +82,33 @@ fn finish(mut response: Response, id: RequestId, public_url: &str) -> Response {
     response
 }
 
+/// The address of the client: the peer's, unless that is a proxy that is trusted.
+fn client(app: &App, request: &Request) -> Option<IpAddr> {
+    let Peer(peer) = request.extensions().get::<Peer>()?;
+    let forwarded = request.headers().get_all("x-forwarded-for").iter();
+    // What is no text is no address: it is read as one that is wrong.
+    client_address(peer.ip(), forwarded.map(|value| value.to_str().unwrap_or("?")), &app.config.trusted_proxies)
+}
+
+/// A call as rules name it: below the prefix, whichever it is. Methods that no route has are refused later.
+fn called(method: &Method, path: &CanonicalPath<'_>) -> Option<Route> {
+    let below = |prefix: &&'static str| {
+        path.as_str().strip_prefix(*prefix).filter(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let rest = PREFIXES.iter().find_map(below).unwrap_or(path.as_str());
+    Some(Route { method: method.as_str().parse().ok()?, path: if rest.is_empty() { "/" } else { rest }.to_owned() })
+}
+
 /// Paths that would have to be repaired, and credentials in addresses, are refused.
-fn check_target(uri: &Uri) -> Result<(), Refusal> {
-    let path = uri.path().to_ascii_lowercase();
-    let odd = path.contains("//")
-        || path.contains(['\\', ';'])
-        || ["%2e", "%2f", "%5c", "%3b", "%00", "%25"].iter().any(|escape| path.contains(escape))
-        || path.split('/').any(|segment| segment == "." || segment == "..");
-    if odd {
-        return Err(Code::PathInvalid.into());
-    }
+fn check_target(uri: &Uri) -> Result<CanonicalPath<'_>, Refusal> {
+    let path = CanonicalPath::parse(uri.path())?;
     let query = uri.query().unwrap_or_default();
     let named = query.split('&').filter_map(|pair| pair.split_once('=')).any(|(name, value)| {
         let name = name.to_ascii_lowercase().replace(['-', '_'], "");
         value.starts_with("tny_")
             || ["apikey", "xapikey", "authtoken", "xauthtoken", "accesstoken"].contains(&name.as_str())
     });
-    if named { Err(Code::CredentialInQuery.into()) } else { Ok(()) }
+    if named { Err(Code::CredentialInQuery.into()) } else { Ok(path) }
 }
 
 /// Reads the body of a request that may change something, up to the limit.

@@ -3,16 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use tenantry_api::{Object, PageQuery};
+use tenantry_api::{EndpointPattern, Object, PageQuery};
 use tenantry_core::account::Status;
 use tenantry_core::feature::Feature;
 use tenantry_core::id::AccountId;
 use tenantry_core::lineage::Lineage;
+use tenantry_core::method::{Method, MethodSet};
+use tenantry_core::network::{MOST_NETWORKS, Networks};
+use tenantry_core::path::Pattern;
 use tenantry_core::permission::{Permission, PermissionSet};
 use tenantry_core::refusal::{Code, FieldError};
 use tenantry_core::{Document, Refusal, Timestamp};
 use tenantry_store::Page;
 
+use crate::app::restrictions::Named;
 use crate::config::Config;
 
 const LONGEST_NAME: usize = 200;
@@ -22,6 +26,7 @@ const MOST_CONTACTS: usize = 20;
 const LARGEST_PAGE: i64 = 100;
 const DEFAULT_PAGE: i64 = 10;
 
+const MOST_PATTERNS: usize = 100;
 const MOST_FEATURES: usize = 100;
 const PASSWORD_LENGTH: std::ops::RangeInclusive<usize> = 8..=256;
 
@@ -163,6 +168,49 @@ pub(crate) fn permissions(field: &str, names: &[String]) -> Checked<PermissionSe
             .map_err(|error| Refusal::field(format!("{field}[{place}]"), format!("`{name}` is {error}")))
     };
     names.iter().enumerate().map(parse).collect()
+}
+
+/// Endpoints that a rule names.
+pub(crate) fn endpoints(field: &str, named: &[EndpointPattern]) -> Checked<Vec<Named>> {
+    if named.len() > MOST_PATTERNS {
+        return Err(Refusal::field(field, format!("takes at most {MOST_PATTERNS}")));
+    }
+    let read = |(place, one): (usize, &EndpointPattern)| {
+        let field = format!("{field}[{place}]");
+        let method = |word: &String| method(&format!("{field}.methods"), word);
+        let methods = one.methods.iter().map(method).collect::<Checked<MethodSet>>()?;
+        Ok(Named {
+            api: one.api.clone(),
+            methods: if one.methods.is_empty() { MethodSet::ALL } else { methods },
+            path: pattern(&format!("{field}.path"), &one.path)?,
+            field,
+        })
+    };
+    named.iter().enumerate().map(read).collect()
+}
+
+/// A method of HTTP.
+pub(crate) fn method(field: &str, text: &str) -> Checked<Method> {
+    let words: Vec<_> = Method::ALL.iter().map(|method| method.as_str()).collect();
+    word(field, &text.to_ascii_uppercase(), &words)
+}
+
+/// A pattern of paths.
+pub(crate) fn pattern(field: &str, text: &str) -> Checked<Pattern> {
+    Pattern::parse(text).map_err(|takes| Refusal::field(field, takes))
+}
+
+/// Networks from which something may be used.
+pub(crate) fn networks(field: &str, cidrs: &[String]) -> Checked<Networks> {
+    if cidrs.is_empty() || cidrs.len() > MOST_NETWORKS {
+        return Err(Refusal::field(field, format!("takes 1 to {MOST_NETWORKS} networks")));
+    }
+    Networks::parse(cidrs).map_err(|bad| {
+        Refusal::field(
+            format!("{field}[{}]", bad.place),
+            "takes a network such as 192.0.2.0/24 or 2001:db8::/32, or an address",
+        )
+    })
 }
 
 /// Settings of an account by name; `None` resets one.

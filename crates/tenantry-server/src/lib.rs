@@ -48,7 +48,7 @@ mod state;
 mod view;
 mod workers;
 
-pub use config::{Config, Timeouts};
+pub use config::{Config, Networks, Timeouts};
 pub use problem::{Error, Result};
 pub use providers::use_ring;
 pub use server::{Running, Server};

@@ -5,14 +5,22 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use lettre::message::{Mailbox, MultiPart};
+use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use minijinja::{AutoEscape, Environment, Value, context};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use tenantry_core::Timestamp;
 use tenantry_core::ticket::{Mail, Purpose};
+use url::Url;
 
 use crate::problem::{Error, Result};
+
+/// How long the mail server may take for one mail.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// How many mails are kept where none is sent.
 const KEPT: usize = 100;
@@ -58,18 +66,14 @@ pub struct Mailer {
 }
 
 impl Mailer {
+    /// Sends over the server at `smtp_url`, whose certificate may be signed by one in the PEM text `smtp_ca`, too.
+    ///
     /// # Errors
-    /// If the address of the server, or of the sender, is none.
-    pub fn new(smtp_url: Option<&str>, from: &str) -> Result<Self> {
+    /// If the address of the server, or of the sender, is none; if there is no certificate in `smtp_ca`.
+    pub fn new(smtp_url: Option<&str>, smtp_ca: Option<&str>, from: &str) -> Result<Self> {
         let from = from.parse().map_err(|error| Error::internal(format!("mail-from `{from}`: {error}")))?;
         let way = match smtp_url {
-            // The address may hold a password: it is not told.
-            Some(url) => Way::Smtp(Box::new(
-                AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
-                    .map_err(|error| Error::internal(format!("smtp-url: {error}")))?
-                    .timeout(Some(std::time::Duration::from_secs(15)))
-                    .build(),
-            )),
+            Some(url) => Way::Smtp(Box::new(transport(url, smtp_ca)?)),
             None => Way::Kept(Mutex::default()),
         };
         let mut templates = Environment::new();
@@ -119,7 +123,11 @@ impl Mailer {
         match &self.way {
             Way::Smtp(transport) => {
                 let message = self.message(&mail)?;
-                transport.send(message).await.map(drop).map_err(|error| error.to_string())
+                // The transport's own limit is about connecting only: a server that says nothing would hold up all mails.
+                match tokio::time::timeout(PATIENCE, transport.send(message)).await {
+                    Ok(sent) => sent.map(drop).map_err(|error| error.to_string()),
+                    Err(_) => Err(format!("the server said nothing for {} seconds", PATIENCE.as_secs())),
+                }
             }
             Way::Kept(kept) => {
                 let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
@@ -148,6 +156,45 @@ impl Mailer {
             Way::Kept(kept) => kept.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect(),
         }
     }
+}
+
+/// The way to the mail server.
+fn transport(url: &str, ca: Option<&str>) -> Result<AsyncSmtpTransport<Tokio1Executor>> {
+    // The address may hold a password: it is not told.
+    let mut builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
+        .map_err(|error| Error::internal(format!("smtp-url: {error}")))?
+        .timeout(Some(Duration::from_secs(15)));
+    if let Some(ca) = ca {
+        builder = builder.tls(encryption(url, ca).map_err(|error| Error::internal(format!("smtp-ca: {error}")))?);
+    }
+    Ok(builder.build())
+}
+
+/// How the connection is encrypted, with the certificates of `ca` trusted as well.
+///
+/// Lettre reads this from the address by itself, but trusts only the usual certificates then, and does not tell what it
+/// read. So it is read a second time, in the same way; what is not known here is refused rather than sent in the open.
+fn encryption(url: &str, ca: &str) -> Result<Tls, String> {
+    let url = Url::parse(url).map_err(|error| error.to_string())?;
+    let host = url.host_str().ok_or("the mail server has no name")?.to_owned();
+    let parameters = TlsParameters::builder(host).add_root_certificate(certificates(ca)?);
+    let parameters = parameters.build().map_err(|error| error.to_string())?;
+    let asked = url.query_pairs().find(|(name, _)| name == "tls").map(|(_, value)| value);
+    match (url.scheme(), asked.as_deref()) {
+        ("smtps", _) => Ok(Tls::Wrapper(parameters)),
+        ("smtp", Some("required")) => Ok(Tls::Required(parameters)),
+        ("smtp", Some("opportunistic")) => Ok(Tls::Opportunistic(parameters)),
+        ("smtp", None) => Ok(Tls::None),
+        _ => Err("the address of the mail server asks for an unknown encryption".to_owned()),
+    }
+}
+
+/// All certificates in a PEM text.
+fn certificates(pem: &str) -> Result<Certificate, String> {
+    // Lettre would take a text without any, and the mistake would only show when mail is sent.
+    CertificateDer::from_pem_slice(pem.as_bytes())
+        .map_err(|error| format!("no certificate can be read from it: {error}"))?;
+    Certificate::from_pem(pem.as_bytes()).map_err(|error| error.to_string())
 }
 
 /// What the link of a mail is for, if it has one.
@@ -212,8 +259,20 @@ mod tests {
     }
 
     #[test]
+    fn an_authority_without_a_certificate_is_refused() {
+        let key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+        for pem in ["", "ca.pem", key, &key.replace("PRIVATE KEY", "CERTIFICATE"), &key.replace("AAAA", "?")] {
+            // Even where it would not be used.
+            for url in ["smtp://mail.example", "smtp://mail.example?tls=required", "smtps://mail.example"] {
+                let refused = Mailer::new(Some(url), Some(pem), "tenantry@example.com").err().expect("refused");
+                assert!(refused.to_string().contains("smtp-ca: "), "{pem}: {refused}");
+            }
+        }
+    }
+
+    #[test]
     fn every_mail_has_a_subject_a_text_and_a_page() {
-        let mailer = Mailer::new(None, "Tenantry <tenantry@example.com>").expect("mailer");
+        let mailer = Mailer::new(None, None, "Tenantry <tenantry@example.com>").expect("mailer");
         for kind in Mail::ALL {
             let detail = json!({"name": "Ann", "organization": "<b>Acme</b> http://evil.example", "inviter": "Bob", "role": "member"});
             let link = purpose(*kind).map(|purpose| link("https://portal.example", purpose.as_str(), "t0k3n"));

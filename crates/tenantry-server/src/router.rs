@@ -4,15 +4,16 @@ use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use tenantry_core::permission::Permission::{
     AccountClose, AccountMove, AccountRead, AccountSuspend, AccountUpdate, AuditRead, ChildCreate, FeatureAssign,
-    InvitationCancel, KeyManage, MemberInvite, MemberRead, MemberRemove, OrganizationCancel, ResourceManage,
-    RoleAssign, RoleManage, SettingsUpdate,
+    InvitationCancel, IpAllowlistManage, KeyManage, MemberInvite, MemberRead, MemberRemove, OrganizationCancel,
+    ResourceManage, RestrictionManage, RoleAssign, RoleManage, SettingsUpdate,
 };
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::edge;
 use crate::http::{
-    accounts, audit, authenticator, docs, enrollment, features, hierarchy, invitations, keys, links, mailbox, members,
-    org, organization, passkeys, providers, resources, roles, sessions, settings, users,
+    accounts, allowlists, audit, authenticator, docs, enrollment, features, hierarchy, invitations, keys, links,
+    mailbox, members, org, organization, passkeys, providers, resources, restrictions, roles, sessions, settings,
+    users,
 };
 use crate::route::Need::{
     Anyone, AnyoneOrPerson, FreshPerson, HoldingOrOwn, Member, Operator, OperatorOrPerson, Person,
@@ -116,6 +117,17 @@ pub fn routes() -> Vec<Route> {
         get("/accounts/{account}/keys/{key}", HoldingOrOwn(KeyManage), keys::get, "Get an API key"),
         post("/accounts/{account}/keys/{key}/rotate", HoldingOrOwn(KeyManage), keys::rotate, "Replace an API key"),
         post("/accounts/{account}/keys/{key}/revoke", HoldingOrOwn(KeyManage), keys::revoke, "Revoke an API key"),
+
+        get("/accounts/{account}/ip-allowlists", IpAllowlistManage, allowlists::list, "List IP allow-lists"),
+        post("/accounts/{account}/ip-allowlists", IpAllowlistManage, allowlists::create, "Set from where the account may be used"),
+        get("/accounts/{account}/ip-allowlists/{allowlist}", IpAllowlistManage, allowlists::get, "Get an IP allow-list"),
+        patch("/accounts/{account}/ip-allowlists/{allowlist}", IpAllowlistManage, allowlists::update, "Change an IP allow-list"),
+        delete("/accounts/{account}/ip-allowlists/{allowlist}", IpAllowlistManage, allowlists::remove, "Delete an IP allow-list"),
+        get("/accounts/{account}/restrictions", RestrictionManage, restrictions::list, "List restrictions"),
+        post("/accounts/{account}/restrictions", RestrictionManage, restrictions::create, "Restrict the account, a role, a user or a key"),
+        get("/accounts/{account}/restrictions/{restriction}", RestrictionManage, restrictions::get, "Get a restriction"),
+        patch("/accounts/{account}/restrictions/{restriction}", RestrictionManage, restrictions::update, "Change a restriction"),
+        delete("/accounts/{account}/restrictions/{restriction}", RestrictionManage, restrictions::remove, "Lift a restriction"),
 
         get("/accounts/{account}/resources", AccountRead, resources::list, "List resources"),
         post("/accounts/{account}/resources", ResourceManage, resources::create, "Create a resource"),

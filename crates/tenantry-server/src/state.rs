@@ -1,6 +1,7 @@
 //! What all requests share.
 
 use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -100,7 +101,7 @@ impl App {
             cursor_secret: secrets.cursor_secret,
             secret: secrets.secret,
             passwords: Passwords::new()?,
-            mailer: Mailer::new(config.smtp_url.as_deref(), &config.mail_from)?,
+            mailer: Mailer::new(config.smtp_url.as_deref(), config.smtp_ca.as_deref(), &config.mail_from)?,
             providers: Providers::new(&config.providers)?,
             webauthn: passkeys::relying_party(&config.public_url),
             outbox: Notify::new(),
@@ -134,13 +135,14 @@ impl App {
     }
 
     /// Remembers that a key or a session was used; a worker writes it down later.
-    pub(crate) fn note_use(&self, identity: &Identity, at: Timestamp, ip: Option<&str>) {
+    pub(crate) fn note_use(&self, identity: &Identity, at: Timestamp, ip: Option<IpAddr>) {
+        let ip = ip.map(|address| address.to_string());
         if let Some(key) = &identity.key {
-            let used = KeyUse { key: key.id, at, ip: ip.map(str::to_owned) };
+            let used = KeyUse { key: key.id, at, ip: ip.clone() };
             locked(&self.key_uses).insert(key.id, used);
         }
         if let Some(session) = &identity.session {
-            let used = SessionUse { session: session.id, at, ip: ip.map(str::to_owned) };
+            let used = SessionUse { session: session.id, at, ip };
             locked(&self.session_uses).insert(session.id, used);
         }
     }

@@ -5,13 +5,17 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use tenantry_api as api;
 use tenantry_core::account::{Account, Status};
+use tenantry_core::allowlist::Allowlist;
 use tenantry_core::feature::Feature;
 use tenantry_core::id::SessionId;
 use tenantry_core::invitation::{Invitation, Inviter};
 use tenantry_core::key::{Key, State};
 use tenantry_core::lineage::Lineage;
+use tenantry_core::method::MethodSet;
+use tenantry_core::network::Networks;
 use tenantry_core::permission::{Permission, PermissionSet};
 use tenantry_core::refusal::Code;
+use tenantry_core::restriction::{Endpoints, Imposer, Restriction, Target};
 use tenantry_core::role::{Role, RoleRef, check_rank};
 use tenantry_core::session::Session;
 use tenantry_core::{Document, Timestamp};
@@ -292,9 +296,64 @@ pub(crate) fn key(key: &Key, now: Timestamp) -> api::Key {
         expires_at: key.expires_at.map(instant),
         revoked_at: key.revoked_at.map(instant),
         last_used_at: key.last_used_at.map(instant),
+        ip_allowlist: key.networks.as_ref().map(cidrs),
         last_used_ip: key.last_used_ip.clone(),
         rotated_from: key.rotated_from.map(|id| id.to_string()),
     }
+}
+
+pub(crate) fn restriction(rule: &Restriction) -> api::Restriction {
+    api::Restriction {
+        id: rule.id.to_string(),
+        account_id: rule.account_id.to_string(),
+        imposed_by: match rule.imposed_by {
+            Imposer::Operator => None,
+            Imposer::Account(account) => Some(account.to_string()),
+        },
+        mode: rule.mode.to_string(),
+        subject: restriction_subject(rule.target),
+        endpoints: rule.endpoints.iter().map(endpoint_pattern).collect(),
+        permissions: rule.permissions.iter().map(|permission| permission.to_string()).collect(),
+        set_by: rule.set_by.clone(),
+        created_at: instant(rule.created_at),
+        updated_at: instant(rule.updated_at),
+    }
+}
+
+fn restriction_subject(target: Target) -> Option<api::RestrictionSubject> {
+    let nobody = api::RestrictionSubject::default();
+    match target {
+        Target::Account => None,
+        Target::Role(_) => Some(api::RestrictionSubject { role: Some(target.to_string()), ..nobody }),
+        Target::User(_) => Some(api::RestrictionSubject { user_id: Some(target.to_string()), ..nobody }),
+        Target::Key(_) => Some(api::RestrictionSubject { key_id: Some(target.to_string()), ..nobody }),
+    }
+}
+
+fn endpoint_pattern(endpoints: &Endpoints) -> api::EndpointPattern {
+    let all = endpoints.methods == MethodSet::ALL;
+    api::EndpointPattern {
+        api: endpoints.api.to_string(),
+        methods: endpoints.methods.iter().filter(|_| !all).map(|method| method.to_string()).collect(),
+        path: endpoints.path.to_string(),
+    }
+}
+
+pub(crate) fn allowlist(list: &Allowlist) -> api::Allowlist {
+    api::Allowlist {
+        id: list.id.to_string(),
+        account_id: list.account_id.to_string(),
+        api: list.api.as_deref().map(str::to_owned),
+        cidrs: cidrs(&list.networks),
+        enforced: list.enforced,
+        set_by: list.set_by.clone(),
+        created_at: instant(list.created_at),
+        updated_at: instant(list.updated_at),
+    }
+}
+
+pub(crate) fn cidrs(networks: &Networks) -> Vec<String> {
+    networks.iter().map(|network| network.to_string()).collect()
 }
 
 /// A resource as `viewer` sees it.

@@ -20,7 +20,7 @@ use crate::{Error, Result};
 /// The columns that [`account`] reads, of a table called `a`.
 macro_rules! account_columns {
     () => {
-        "a.id, a.parent_id, a.root_id, a.depth, a.child_count, a.kind, a.name, a.email, a.status, a.settings, \
+        "a.id, a.parent_id, a.root_id, a.depth, a.child_count, a.kind, a.name, a.email, a.status, a.rule_count, a.settings, \
          a.locked_settings, a.inherit_settings, a.inherit_admins, a.inherit_billing_contacts, a.inherit_audit_policies, \
          a.billing_contacts, a.audit_policies, a.billing_mode, a.metadata, a.features, a.version, a.created_at, a.updated_at, \
          a.closed_at, a.canceled_at"
@@ -70,6 +70,16 @@ macro_rules! with_lines {
 }
 pub(crate) use with_lines;
 
+/// The account `$1` and all above it, as the table `up`.
+macro_rules! with_up {
+    () => {
+        "WITH RECURSIVE up (id, parent_id) AS (\
+           SELECT id, parent_id FROM account WHERE id = $1 \
+           UNION ALL SELECT a.id, a.parent_id FROM account a JOIN up ON a.id = up.parent_id) "
+    };
+}
+pub(crate) use with_up;
+
 /// The accounts strictly below `$1`, as the table `below`.
 macro_rules! with_below {
     () => {
@@ -87,6 +97,7 @@ pub(crate) fn account(row: &Row) -> Result<Account> {
         root_id: row.id("root_id")?,
         depth: row.count("depth")?,
         child_count: row.count("child_count")?,
+        rule_count: row.count("rule_count")?,
         kind: row.word("kind")?,
         name: row.text("name")?,
         email: row.text("email")?,

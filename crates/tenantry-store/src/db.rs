@@ -12,8 +12,8 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
 use sqlx::{Connection as _, PgPool, Postgres, Row as _, Sqlite, SqlitePool, Transaction};
 use tenantry_core::id::{
-    AccountId, AuditId, Id, InvitationId, KeyId, LinkId, MailId, PasskeyId, RequestId, ResourceId, RoleId, SessionId,
-    ShareId, TicketId, UserId,
+    AccountId, AllowlistId, AuditId, Id, InvitationId, KeyId, LinkId, MailId, PasskeyId, RequestId, ResourceId,
+    RestrictionId, RoleId, SessionId, ShareId, TicketId, UserId,
 };
 use tenantry_core::refusal::Code;
 use tenantry_core::{Document, Timestamp};
@@ -279,7 +279,7 @@ macro_rules! arg_from_ids {
 }
 
 arg_from_ids! {
-    AccountId AuditId InvitationId KeyId LinkId MailId PasskeyId RequestId ResourceId RoleId SessionId ShareId TicketId
+    AccountId AllowlistId AuditId InvitationId KeyId LinkId MailId PasskeyId RequestId ResourceId RestrictionId RoleId SessionId ShareId TicketId
     UserId
 }
 

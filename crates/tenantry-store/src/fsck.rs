@@ -250,6 +250,12 @@ const IMPOSSIBLE: &[(&str, &str)] = &[
     ),
     ("I12 a key that ends before it was made", "SELECT COUNT(*) AS n FROM api_key WHERE revoked_at < created_at"),
     (
+        "an account that holds more or fewer rules than it says",
+        "SELECT COUNT(*) AS n FROM account a WHERE a.rule_count <> \
+           (SELECT COUNT(*) FROM restriction r WHERE r.account_id = a.id) + \
+           (SELECT COUNT(*) FROM ip_allowlist l WHERE l.account_id = a.id)",
+    ),
+    (
         "a share with an account that is gone",
         "SELECT COUNT(*) AS n FROM share s WHERE NOT EXISTS (SELECT 1 FROM account a WHERE a.id = s.to_account)",
     ),

@@ -10,6 +10,7 @@ use tenantry_core::{Refusal, Timestamp};
 use crate::account::json;
 use crate::db::{Row, args};
 use crate::membership::people;
+use crate::rule::{networks, networks_json, rules_of};
 use crate::tenant::{TenantRead, TenantWrite};
 use crate::{Error, Page, Paged, Result};
 
@@ -18,7 +19,7 @@ macro_rules! key_columns {
     () => {
         "k.id AS key_id, k.account_id AS key_account, k.user_id AS key_user, k.maker_id, k.name AS key_name, k.environment, \
          k.last_four, k.scopes, k.created_at AS key_created_at, k.expires_at, k.revoked_at, k.last_used_at, k.last_used_ip, \
-         k.rotated_from"
+         k.rotated_from, k.networks AS key_networks"
     };
 }
 pub(crate) use key_columns;
@@ -33,6 +34,7 @@ pub(crate) fn key(row: &Row) -> Result<Key> {
         environment: row.word("environment")?,
         last_four: row.text("last_four")?,
         scopes: row.optional_json("scopes")?.map(scopes).transpose()?,
+        networks: row.optional_json::<Vec<String>>("key_networks")?.map(|texts| networks(&texts)).transpose()?,
         created_at: row.time("key_created_at")?,
         expires_at: row.optional_time("expires_at")?,
         revoked_at: row.optional_time("revoked_at")?,
@@ -106,7 +108,9 @@ impl TenantRead {
         let Some(line) = self.line().up_to(found.account_id) else { return Ok(PermissionSet::NONE) };
         let here = self.account().id;
         let people = people(&mut self.conn, found.people(), [Some(here), None, None, None]).await?;
-        let caller = Caller::admit(Bearer::Key { key: &found, line: &line, people }, None, now);
+        let line_accounts = self.line().iter().map(|account| (account.id, account.clone())).collect();
+        let rules = rules_of(&mut self.conn, &line_accounts).await?;
+        let caller = Caller::admit(Bearer::Key { key: &found, line: &line, people }, None, rules, now);
         Ok(caller.map_or(PermissionSet::NONE, |caller| caller.rights_over(self.line())))
     }
 }
@@ -136,7 +140,7 @@ impl TenantWrite {
         self.conn
             .execute(
                 "INSERT INTO api_key (id, account_id, user_id, maker_id, name, environment, last_four, hash, scopes, \
-                   created_at, expires_at, rotated_from) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+                   created_at, expires_at, rotated_from, networks) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
                 args![
                     key.id,
                     account,
@@ -150,6 +154,7 @@ impl TenantWrite {
                     key.created_at,
                     key.expires_at,
                     key.rotated_from,
+                    key.networks.as_ref().map(networks_json),
                 ],
             )
             .await?;

@@ -9,6 +9,7 @@
 //! | [`system`] | named doors for scheduled work |
 //! | [`record`] | what every commit writes: audit row, changelog entry, kept answer |
 //! | `account`, `key`, `resource`, `audit` | the queries, methods of what the doors return |
+//! | `rule` | what accounts, roles, people and keys may not do |
 //! | `membership`, `role`, `invitation` | the same for who belongs to an account |
 //! | `person`, `session`, `ticket`, `ceremony`, `throttle` | users and how they prove who they are, with named doors of their own |
 //! | [`fsck`] | the invariants, checked while the deployment runs |
@@ -35,6 +36,7 @@ pub mod record;
 mod resource;
 mod role;
 pub mod root;
+mod rule;
 pub mod schema;
 mod session;
 pub mod system;

@@ -9,7 +9,7 @@ use tenantry_core::permission::{Permission, PermissionSet};
 use tenantry_core::rights::{Membership, Person};
 use tenantry_core::role::{BuiltIn, Role, RoleRef};
 
-use crate::account::json;
+use crate::account::{json, with_up};
 use crate::db::{Conn, Row, args};
 use crate::tenant::{TenantRead, TenantWrite};
 use crate::{Error, Page, Paged, Result};
@@ -186,10 +186,8 @@ impl TenantRead {
             .conn
             .all(
                 concat!(
-                    "WITH RECURSIVE up (id, parent_id) AS (\
-                       SELECT id, parent_id FROM account WHERE id = $1 \
-                       UNION ALL SELECT a.id, a.parent_id FROM account a JOIN up ON a.id = up.parent_id) \
-                     SELECT ",
+                    with_up!(),
+                    "SELECT ",
                     member_columns!(),
                     member_tables!(),
                     "WHERE m.account_id IN (SELECT id FROM up WHERE id <> $1) ORDER BY m.user_id, m.account_id"

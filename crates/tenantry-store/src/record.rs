@@ -2,6 +2,7 @@
 //! that a repetition of the request will get.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use tenantry_core::access::{Actor, Caller};
 use tenantry_core::account::Account;
@@ -120,7 +121,7 @@ pub(crate) async fn record(
             subject: caller.subject,
             reason: visit.reason.as_deref().filter(|_| caller.on_behalf),
             request: visit.request,
-            ip: visit.ip.as_deref(),
+            ip: visit.ip,
         };
         audit_insert(conn, &row, &change.event).await?;
     }
@@ -141,7 +142,7 @@ pub(crate) struct AuditEntry<'a> {
     pub(crate) subject: Option<AccountId>,
     pub(crate) reason: Option<&'a str>,
     pub(crate) request: RequestId,
-    pub(crate) ip: Option<&'a str>,
+    pub(crate) ip: Option<IpAddr>,
 }
 
 /// Writes the audit row, and lists it in the logs of all accounts that it concerns.
@@ -162,7 +163,7 @@ pub(crate) async fn audit_insert(conn: &mut Conn, entry: &AuditEntry<'_>, event:
             entry.subject,
             entry.reason,
             entry.request,
-            entry.ip,
+            entry.ip.map(|address| address.to_string()),
             &event.detail,
         ],
     )

@@ -6,6 +6,7 @@ use tenantry_core::permission::PermissionSet;
 use tenantry_core::role::{BuiltIn, Role, RoleRef};
 
 use crate::Result;
+use crate::account::with_up;
 use crate::db::{Row, args};
 use crate::membership::{permissions, permissions_json};
 use crate::tenant::{TenantRead, TenantWrite};
@@ -59,10 +60,8 @@ impl TenantRead {
             .conn
             .all(
                 concat!(
-                    "WITH RECURSIVE up (id, parent_id) AS (\
-                       SELECT id, parent_id FROM account WHERE id = $1 \
-                       UNION ALL SELECT a.id, a.parent_id FROM account a JOIN up ON a.id = up.parent_id) \
-                     SELECT ",
+                    with_up!(),
+                    "SELECT ",
                     role_columns!(),
                     " FROM up JOIN account h ON h.id = up.id JOIN role r ON r.account_id = up.id ORDER BY h.depth DESC, r.id"
                 ),

@@ -178,6 +178,8 @@ impl Store {
             "DELETE FROM invitation WHERE account_id = $1",
             "DELETE FROM enrollment_link WHERE account_id = $1",
             "DELETE FROM membership WHERE account_id = $1 OR role_id IN (SELECT id FROM role WHERE account_id = $1)",
+            "DELETE FROM restriction WHERE account_id = $1",
+            "DELETE FROM ip_allowlist WHERE account_id = $1",
             "DELETE FROM role WHERE account_id = $1",
             "DELETE FROM share WHERE to_account = $1 OR resource_id IN (SELECT id FROM resource WHERE account_id = $1)",
             "DELETE FROM resource WHERE account_id = $1",

@@ -6,17 +6,21 @@
 //! at the same time, the judgement and the write see one and the same tree.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::ops::{Deref, DerefMut};
 
-use tenantry_core::access::{Assume, Bearer, Caller};
+use tenantry_core::access::{Assume, Bearer, Caller, Rules};
 use tenantry_core::account::{Account, Limits};
 use tenantry_core::event::{Event, Revision};
 use tenantry_core::id::{AccountId, AuditId, RequestId, UserId};
 use tenantry_core::invitation::Invitation;
 use tenantry_core::key::Key;
 use tenantry_core::lineage::Lineage;
+use tenantry_core::method::Method;
+use tenantry_core::path::CanonicalPath;
 use tenantry_core::permission::Permission;
 use tenantry_core::refusal::Code;
+use tenantry_core::restriction::{CONTROL_API, Call};
 use tenantry_core::rights::Person;
 use tenantry_core::role::{BuiltIn, RoleRef};
 use tenantry_core::session::Session;
@@ -29,6 +33,7 @@ use crate::invitation::{EnrollmentLink, by_id as invitation_by_id, link_by_hash}
 use crate::membership::people;
 use crate::person::User;
 use crate::record::{About, Answer, Idempotency, Noted, kept_answer, record};
+use crate::rule::rules_of;
 use crate::ticket::{self, Ticket};
 use crate::{Result, Store, account, membership, person, session};
 
@@ -48,9 +53,20 @@ pub struct Visit {
     /// The id of the audit row, if the request changes something.
     pub audit: AuditId,
     /// The client address.
-    pub ip: Option<String>,
+    pub ip: Option<IpAddr>,
+    /// What is called, where it is a route that rules know.
+    pub route: Option<Route>,
     /// How to recognise a repetition, if the request may be repeated.
     pub idempotency: Option<Idempotency>,
+}
+
+/// A call of the control plane, as rules name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// How.
+    pub method: Method,
+    /// Where, below `/v1`, in canonical form.
+    pub path: String,
 }
 
 /// A credential, as far as it can be told without the database.
@@ -148,7 +164,7 @@ impl Store {
         let (identity, accounts) = admit(&mut conn, visit, [at, None]).await?;
         let nowhere = if access == Access::Person { Code::SessionRequired } else { Code::AssumeRequired };
         let at = at.or(identity.caller.subject).ok_or(Refusal::from(nowhere))?;
-        let entered = judged(identity, at, &accounts, access)?;
+        let entered = judged(visit, identity, at, &accounts, access)?;
         Ok(entered.into_read(conn))
     }
 
@@ -190,11 +206,11 @@ impl Store {
         }
         let (identity, accounts) = admit(&mut conn, visit, [Some(at), other]).await?;
         let held = |line: &Lineage| locked.get(&line.account().root_id).copied();
-        let entered = judged(identity.clone(), at, &accounts, access)?;
+        let entered = judged(visit, identity.clone(), at, &accounts, access)?;
         let Some(limits) = held(&entered.line) else { return Ok(None) };
         let mut second = None;
         if let Some(other) = other {
-            let line = judged(identity, other, &accounts, access)?.line;
+            let line = judged(visit, identity, other, &accounts, access)?.line;
             let Some(limits) = held(&line) else { return Ok(None) };
             second = Some((line, limits));
         }
@@ -363,17 +379,19 @@ pub(crate) async fn admit(
     let [at, other] = about;
     let named = [visit.assume, at, other];
     let (caller, key, session, accounts) = match &visit.credential {
-        Credential::Nobody => (admit_as(Bearer::Nobody, visit, &Accounts::new())?, None, None, Accounts::new()),
+        Credential::Nobody => (Caller::nobody(), None, None, Accounts::new()),
         Credential::Operator => {
             let accounts = with_ancestors(conn, [visit.assume, at, other, None]).await?;
-            (admit_as(Bearer::Operator, visit, &accounts)?, None, None, accounts)
+            let rules = rules_of(conn, &accounts).await?;
+            (admit_as(Bearer::Operator, visit, &accounts, rules)?, None, None, accounts)
         }
         Credential::Key { hash } => {
             let (key, accounts) = with_key(conn, hash, named).await?;
             let key = key.ok_or(Refusal::from(Code::KeyUnknown))?;
             let people = people(conn, key.people(), [Some(key.account_id), visit.assume, at, other]).await?;
             let line = line_of(key.account_id, &accounts)?;
-            let caller = admit_as(Bearer::Key { key: &key, line: &line, people }, visit, &accounts)?;
+            let rules = rules_of(conn, &accounts).await?;
+            let caller = admit_as(Bearer::Key { key: &key, line: &line, people }, visit, &accounts, rules)?;
             (caller, Some(key), None, accounts)
         }
         Credential::Session { hash } => {
@@ -383,17 +401,18 @@ pub(crate) async fn admit(
             let mut known = people(conn, [Some(session.user_id), None], [Some(own), visit.assume, at, other]).await?;
             let person = known.pop().unwrap_or(Person { user: session.user_id, memberships: Vec::new() });
             let line = line_of(own, &accounts)?;
-            let caller = admit_as(Bearer::Session { session: &session, line: &line, person }, visit, &accounts)?;
+            let rules = rules_of(conn, &accounts).await?;
+            let caller = admit_as(Bearer::Session { session: &session, line: &line, person }, visit, &accounts, rules)?;
             (caller, None, Some(session), accounts)
         }
     };
     Ok((Identity { caller, key, session }, accounts))
 }
 
-fn admit_as(bearer: Bearer<'_>, visit: &Visit, accounts: &Accounts) -> Result<Caller> {
+fn admit_as(bearer: Bearer<'_>, visit: &Visit, accounts: &Accounts, rules: Rules) -> Result<Caller> {
     let assumed = visit.assume.map(|id| (id, Lineage::assemble(id, accounts)));
     let assume = assumed.as_ref().map(|(id, line)| Assume { id: *id, line: line.as_ref() });
-    Ok(Caller::admit(bearer, assume, visit.now)?)
+    Ok(Caller::admit(bearer, assume, rules, visit.now)?)
 }
 
 /// Somebody who may enter the account that the line leads to.
@@ -414,7 +433,13 @@ impl Entered {
     }
 }
 
-fn judged(mut identity: Identity, at: AccountId, accounts: &Accounts, access: Access) -> Result<Entered> {
+fn judged(
+    visit: &Visit,
+    mut identity: Identity,
+    at: AccountId,
+    accounts: &Accounts,
+    access: Access,
+) -> Result<Entered> {
     let line = line_of(at, accounts)?;
     identity.caller = identity.caller.facing(&line);
     let caller = &identity.caller;
@@ -443,7 +468,15 @@ fn judged(mut identity: Identity, at: AccountId, accounts: &Accounts, access: Ac
         Access::Operator if !caller.sees(&line) => return Err(Code::NotFound.into()),
         Access::Operator => caller.check_operator()?,
     }
+    check_rules(caller, visit, &line)?;
     Ok(Entered { identity, line, own })
+}
+
+/// Whether the rules of the accounts on all sides let this request through.
+fn check_rules(caller: &Caller, visit: &Visit, line: &Lineage) -> Result<()> {
+    let Some(route) = &visit.route else { return Ok(()) };
+    let path = CanonicalPath::parse(&route.path)?;
+    Ok(caller.check_call(&Call { api: CONTROL_API, method: route.method, path: &path }, visit.ip, line)?)
 }
 
 impl TenantRead {

@@ -1,14 +1,23 @@
 """A real SMTP server that prints what it is sent: one JSON object a line, after a line with its port.
 
-With the argument `refuse N`, it turns the first N mails away for now.
+It is called in one of three ways:
+
+    smtp.py refuse N      turns the first N mails away for now
+    smtp.py starttls CA   takes mail only after STARTTLS
+    smtp.py tls CA        speaks TLS from the first byte
+
+For TLS it makes an authority of its own, which signs a certificate for `localhost` and 127.0.0.1. The authority's
+certificate is written to the file CA before the port is told.
 """
 
 import asyncio
 import email
 import email.policy
 import json
+import ssl
 import sys
 
+import trustme
 from aiosmtpd.smtp import SMTP
 
 
@@ -28,19 +37,31 @@ class Printer:
             "subject": message["Subject"],
             "text": part("plain"),
             "html": part("html"),
+            # There is a cipher only after a handshake, whichever way it came about.
+            "tls": server.transport.get_extra_info("cipher") is not None,
         }
         print(json.dumps(mail), flush=True)
         return "250 OK"
 
 
-async def main():
-    refusals = int(sys.argv[2]) if sys.argv[1:2] == ["refuse"] else 0
-    printer = Printer(refusals)
+def certified(ca_path):
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(ca_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
+    return context
+
+
+async def main(mode, value):
+    printer = Printer(int(value) if mode == "refuse" else 0)
+    from_the_start = certified(value) if mode == "tls" else None
+    on_demand = certified(value) if mode == "starttls" else None
+    smtp = lambda: SMTP(printer, tls_context=on_demand, require_starttls=on_demand is not None)
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: SMTP(printer), "127.0.0.1", 0)
+    server = await loop.create_server(smtp, "127.0.0.1", 0, ssl=from_the_start)
     print(server.sockets[0].getsockname()[1], flush=True)
     # Ends with the test that started it: that closes standard input.
     await loop.run_in_executor(None, sys.stdin.read)
 
 
-asyncio.run(main())
+asyncio.run(main(*sys.argv[1:]))

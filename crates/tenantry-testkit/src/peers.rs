@@ -8,6 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use crate::fresh_directory;
+
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A program that runs until this is dropped.
@@ -26,10 +28,43 @@ impl Peer {
     /// If it does not start.
     #[must_use]
     pub fn smtp(refusals: u32) -> Self {
-        let mut python = Command::new("python3");
-        python.env("PYTHONPATH", installed().join("python")).arg(script("smtp.py"));
+        let mut python = smtp_server();
         python.args(["refuse", &refusals.to_string()]);
         Self::start(python)
+    }
+
+    /// A mail server that takes mail only after STARTTLS, and the certificate of its authority as PEM. Its own certificate
+    /// is for `localhost` and 127.0.0.1.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[must_use]
+    pub fn smtp_with_starttls() -> (Self, String) {
+        Self::certified("starttls")
+    }
+
+    /// A mail server that speaks TLS from the first byte, and the certificate of its authority as PEM. Its own certificate
+    /// is for `localhost` and 127.0.0.1.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[must_use]
+    pub fn smtp_over_tls() -> (Self, String) {
+        Self::certified("tls")
+    }
+
+    /// A mail server with a certificate of an authority that it made for itself, so that nobody else trusts it.
+    #[expect(clippy::panic, reason = "a test that cannot run must fail")]
+    fn certified(mode: &str) -> (Self, String) {
+        let directory = fresh_directory("smtp");
+        let path = directory.join("ca.pem");
+        let mut python = smtp_server();
+        python.arg(mode).arg(&path);
+        let peer = Self::start(python);
+        // It has written the file by the time that it tells its port.
+        let ca = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let _ = std::fs::remove_dir_all(directory);
+        (peer, ca)
     }
 
     /// An identity provider that sends browsers back to `redirect`.
@@ -87,6 +122,12 @@ impl Drop for Peer {
 fn installed() -> PathBuf {
     let set = std::env::var("TENANTRY_TEST_PEERS");
     set.map(PathBuf::from).unwrap_or_else(|_| panic!("set TENANTRY_TEST_PEERS, or use `cargo xtask test`"))
+}
+
+fn smtp_server() -> Command {
+    let mut python = Command::new("python3");
+    python.env("PYTHONPATH", installed().join("python")).arg(script("smtp.py"));
+    python
 }
 
 fn script(name: &str) -> PathBuf {

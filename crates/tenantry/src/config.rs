@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use tenantry_server::Networks;
 use tenantry_server::config::Provider;
 use tenantry_server::{Config, Timeouts};
 use tenantry_store::{Limits, Location};
@@ -84,6 +85,10 @@ pub(crate) struct ServeOptions {
     /// STARTTLS. Without one, mails are kept for the operator to read, and inviters are shown the links.
     #[arg(long, env = "TENANTRY_SMTP_URL", value_name = "URL", hide_env_values = true, hide_default_value = true)]
     pub(crate) smtp_url: Option<String>,
+    /// A PEM file with certificates of authorities that the mail server's may be signed by, besides the usual ones. Whether
+    /// the connection is encrypted is up to the address alone.
+    #[arg(long, env = "TENANTRY_SMTP_CA", value_name = "FILE")]
+    pub(crate) smtp_ca: Option<PathBuf>,
     /// Who mails are from.
     #[arg(long, env = "TENANTRY_MAIL_FROM", default_value = "Tenantry <tenantry@localhost>", value_name = "MAILBOX")]
     pub(crate) mail_from: String,
@@ -103,6 +108,10 @@ pub(crate) struct ServeOptions {
         hide_default_value = true
     )]
     pub(crate) oidc_provider: Vec<Provider>,
+    /// The proxies in front, as networks or addresses: of a chain in `X-Forwarded-For`, the last hop that is none of them is the
+    /// client. Without any, the client is whoever connects.
+    #[arg(long, env = "TENANTRY_TRUSTED_PROXIES", value_delimiter = ',', value_name = "NETWORKS")]
+    pub(crate) trusted_proxies: Vec<String>,
     /// The settings that an account may override.
     #[arg(
         long,
@@ -188,15 +197,20 @@ impl DatabaseOptions {
 }
 
 impl ServeOptions {
-    pub(crate) fn server_config(&self, public_url: String) -> Config {
+    /// Reads the files that are named, too: the server only gets what is in them.
+    pub(crate) fn server_config(&self, public_url: String) -> Result<Config, Failure> {
         let seconds = Duration::from_secs;
-        Config {
+        Ok(Config {
             public_url,
             operator_token: self.operator_token.clone(),
             overridable_settings: self.overridable_settings.iter().cloned().collect::<BTreeSet<_>>(),
             smtp_url: self.smtp_url.clone(),
+            smtp_ca: self.smtp_ca()?,
             mail_from: self.mail_from.clone(),
             secret: self.secret.clone(),
+            trusted_proxies: Networks::parse(&self.trusted_proxies).map_err(|bad| {
+                format!("trusted-proxies: number {} is neither a network nor an address", bad.place + 1)
+            })?,
             providers: self.oidc_provider.clone(),
             timeouts: Timeouts {
                 header: seconds(self.header_timeout),
@@ -204,7 +218,13 @@ impl ServeOptions {
                 request: seconds(self.request_timeout),
                 drain: seconds(self.drain_timeout),
             },
-        }
+        })
+    }
+
+    fn smtp_ca(&self) -> Result<Option<String>, Failure> {
+        let Some(path) = &self.smtp_ca else { return Ok(None) };
+        let pem = std::fs::read_to_string(path).map_err(|error| format!("smtp-ca: {}: {error}", path.display()))?;
+        Ok(Some(pem))
     }
 }
 

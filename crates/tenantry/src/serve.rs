@@ -18,8 +18,9 @@ pub(crate) async fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
     let server = Server::bind(options.listen, options.ops_listen).await?.with_gateway(options.gateway_listen).await?;
     let address = server.control.local_addr()?;
     let public_url = options.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+    let config = options.server_config(public_url)?;
     let store = Store::migrate(&options.database.location(), options.database.default_limits()).await?;
-    let running = server.start(store, Clock::System, options.server_config(public_url)).await?;
+    let running = server.start(store, Clock::System, config).await?;
     announce(&running);
     signals.stop(running).await
 }

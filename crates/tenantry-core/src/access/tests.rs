@@ -6,6 +6,8 @@ use super::*;
 use crate::id::{Id, RoleId, SessionId};
 use crate::key::Environment;
 use crate::lineage::tests::{id, line};
+use crate::restriction::tests::{endpoints, rule};
+use crate::restriction::{Call, Imposer, Mode, Restriction, Target};
 use crate::role::{BuiltIn, Role, RoleRef};
 use crate::session::Proof;
 
@@ -21,6 +23,7 @@ fn key_of(n: u8, scopes: Option<PermissionSet>) -> Key {
         environment: Environment::Live,
         last_four: "abcd".to_owned(),
         scopes,
+        networks: None,
         created_at: Timestamp(0),
         expires_at: None,
         revoked_at: None,
@@ -35,7 +38,8 @@ fn plain(n: u8) -> Lineage {
 }
 
 fn with_key(key: &Key, line: &Lineage, assume: Option<Assume<'_>>) -> Result<Caller, Code> {
-    Caller::admit(Bearer::Key { key, line, people: Vec::new() }, assume, NOW).map_err(|refusal| refusal.code)
+    Caller::admit(Bearer::Key { key, line, people: Vec::new() }, assume, Rules::default(), NOW)
+        .map_err(|refusal| refusal.code)
 }
 
 fn caller(n: u8) -> Caller {
@@ -89,10 +93,11 @@ fn assuming_moves_the_subject_down_only() {
 
 #[test]
 fn the_operator_may_all_but_keeps_to_the_subject_while_assuming() {
-    let operator = Caller::admit(Bearer::Operator, None, NOW).expect("always");
+    let operator = Caller::admit(Bearer::Operator, None, Rules::default(), NOW).expect("always");
     assert!(operator.is_operator() && operator.sees(&plain(3)));
     let line = plain(2);
-    let assumed = Caller::admit(Bearer::Operator, Some(Assume { id: id(2), line: Some(&line) }), NOW).expect("active");
+    let assumed = Caller::admit(Bearer::Operator, Some(Assume { id: id(2), line: Some(&line) }), Rules::default(), NOW)
+        .expect("active");
     assert!(!assumed.sees(&plain(1)) && assumed.check_operator().is_err());
 }
 
@@ -140,7 +145,7 @@ fn session() -> Session {
 fn signed_in(memberships: Vec<Membership>, assume: Option<Assume<'_>>) -> Result<Caller, Code> {
     let bearer =
         Bearer::Session { session: &session(), line: &personal_line(), person: Person { user: user(1), memberships } };
-    Caller::admit(bearer, assume, NOW).map_err(|refusal| refusal.code)
+    Caller::admit(bearer, assume, Rules::default(), NOW).map_err(|refusal| refusal.code)
 }
 
 #[test]
@@ -187,7 +192,8 @@ fn s15_a_key_shrinks_with_its_maker_and_dies_with_them() {
     let made = Key { maker_id: Some(user(1)), ..key_of(2, None) };
     let with_maker = |memberships: Vec<Membership>| {
         let people = vec![Person { user: user(1), memberships }];
-        Caller::admit(Bearer::Key { key: &made, line: &plain(2), people }, None, NOW).map_err(|refusal| refusal.code)
+        Caller::admit(Bearer::Key { key: &made, line: &plain(2), people }, None, Rules::default(), NOW)
+            .map_err(|refusal| refusal.code)
     };
     let rights = |memberships| with_maker(memberships).map(|caller| caller.rights_over(&plain(2)));
     assert_eq!(rights(vec![holds(1, 2, BuiltIn::Admin)]), Ok(BuiltIn::Admin.permissions()));
@@ -214,6 +220,74 @@ fn members_of_a_suspended_account_are_told_so() {
     assert_eq!(check(1), Ok(()));
 }
 
+fn with_rules(rules: Rules, bearer: Bearer<'_>, assume: Option<Assume<'_>>) -> Caller {
+    Caller::admit(bearer, assume, rules, NOW).expect("admitted")
+}
+
+#[test]
+fn s36_a_rule_for_the_whole_account_binds_maintainers_and_members_but_not_its_admins() {
+    let call = |role: Option<BuiltIn>, imposer: u8, method, path: &str| {
+        let no_tts = Restriction {
+            endpoints: vec![endpoints("voice", &[], "/tts/**")],
+            ..rule(1, 2, imposer, Mode::Deny, Target::Account)
+        };
+        let rules = Rules { restrictions: vec![no_tts], allowlists: Vec::new() };
+        let key = Key { user_id: role.map(|_| user(1)), ..key_of(2, None) };
+        let people =
+            role.map(|role| Person { user: user(1), memberships: vec![holds(1, 2, role)] }).into_iter().collect();
+        let caller = with_rules(rules, Bearer::Key { key: &key, line: &plain(2), people }, None);
+        let path = crate::path::CanonicalPath::parse(path).expect("path");
+        caller.check_call(&Call { api: "voice", method, path: &path }, None, &plain(2)).map_err(|refusal| refusal.code)
+    };
+    use crate::method::Method::Post;
+    let denied = Err(Code::EndpointRestricted);
+    assert_eq!(call(Some(BuiltIn::Admin), 2, Post, "/tts/ann"), Ok(()));
+    assert_eq!(call(Some(BuiltIn::Maintainer), 2, Post, "/tts/ann"), denied);
+    assert_eq!(call(Some(BuiltIn::Member), 2, Post, "/tts/ann"), denied);
+    assert_eq!(call(None, 2, Post, "/tts/ann"), denied, "a key of the account itself is no admin");
+    assert_eq!(call(Some(BuiltIn::Admin), 1, Post, "/tts/ann"), denied, "imposed from above");
+    assert_eq!(call(Some(BuiltIn::Member), 2, Post, "/voices"), Ok(()));
+}
+
+#[test]
+fn lists_of_all_sides_apply_and_are_named_to_those_who_see_them() {
+    let list = |n: u8, holder: u8, enforced| crate::allowlist::Allowlist {
+        id: crate::id::AllowlistId::from_bytes([n; 16]),
+        account_id: id(holder),
+        api: None,
+        networks: Networks::parse(&["10.0.0.0/8"]).expect("networks"),
+        enforced,
+        set_by: "operator".to_owned(),
+        version: 1,
+        created_at: Timestamp(0),
+        updated_at: Timestamp(0),
+    };
+    let path = crate::path::CanonicalPath::parse("/x").expect("path");
+    let refused = |lists: Vec<crate::allowlist::Allowlist>, key: u8, assumed: Option<u8>, address: &str| {
+        let rules = Rules { restrictions: Vec::new(), allowlists: lists };
+        let (key, line, own) = (key_of(key, None), assumed.map(plain), plain(key));
+        let assume = line.as_ref().map(|line| Assume { id: line.account().id, line: Some(line) });
+        let caller = with_rules(rules, Bearer::Key { key: &key, line: &own, people: Vec::new() }, assume);
+        let call = Call { api: "voice", method: crate::method::Method::Get, path: &path };
+        let target = line.unwrap_or(own);
+        caller.check_call(&call, address.parse().ok(), &target).err().map(|refusal| refusal.detail.into_owned())
+    };
+    let named = |n: u8, holder: u8| {
+        Some(format!("The list is {} of {}.", crate::id::AllowlistId::from_bytes([n; 16]), id(holder)))
+    };
+    assert_eq!(refused(vec![list(1, 2, false)], 2, None, "192.0.2.1"), named(1, 2));
+    assert_eq!(refused(vec![list(1, 2, false)], 2, None, "10.1.1.1"), None);
+    assert_eq!(refused(vec![list(1, 1, false)], 2, None, "192.0.2.1"), None, "not enforced");
+    let anonymous = Some("The list is one of an account above.".to_owned());
+    assert_eq!(refused(vec![list(1, 1, true)], 2, None, "192.0.2.1"), anonymous);
+    assert_eq!(
+        refused(vec![list(1, 1, false)], 1, Some(3), "192.0.2.1"),
+        anonymous,
+        "the actor's own: as 3, it is not seen"
+    );
+    assert_eq!(refused(vec![list(1, 3, false)], 1, Some(3), "192.0.2.1"), named(1, 3), "the subject's");
+}
+
 /// One random situation: a line of accounts, people with roles, and a credential.
 #[derive(Debug, Clone)]
 struct World {
@@ -225,6 +299,7 @@ struct World {
     scopes: Option<PermissionSet>,
     /// The level of the account to assume.
     assume: Option<u8>,
+    rules: Vec<Restriction>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -244,6 +319,10 @@ impl World {
         line(level, |n, account| account.inherits.admins = self.inherits[usize::from(n - 1)])
     }
 
+    fn rules(&self) -> Rules {
+        Rules { restrictions: self.rules.clone(), allowlists: Vec::new() }
+    }
+
     fn person(&self, n: u8) -> Person {
         let own = self.memberships.iter().filter(|(who, ..)| *who == n);
         let memberships = own
@@ -258,15 +337,15 @@ impl World {
         let session = session();
         let personal = personal_line();
         let admitted = match self.credential {
-            Credential::Operator => Caller::admit(Bearer::Operator, assume, NOW),
+            Credential::Operator => Caller::admit(Bearer::Operator, assume, self.rules(), NOW),
             Credential::Session => {
                 let bearer = Bearer::Session { session: &session, line: &personal, person: self.person(1) };
-                Caller::admit(bearer, assume, NOW)
+                Caller::admit(bearer, assume, self.rules(), NOW)
             }
             Credential::Key(level, people) => {
                 let people = people.iter().map(|n| self.person(*n)).collect();
                 let (key, line) = (key_of(level, self.scopes), self.line(level));
-                Caller::admit(Bearer::Key { key: &key, line: &line, people }, assume, NOW)
+                Caller::admit(Bearer::Key { key: &key, line: &line, people }, assume, self.rules(), NOW)
             }
         };
         admitted.map_err(|refusal| refusal.code)
@@ -299,8 +378,72 @@ impl World {
         home <= level && (open || [Permission::AccountRead, Permission::AuditRead].contains(&permission))
     }
 
+    /// The people behind the credential.
+    fn people(&self) -> &'static [u8] {
+        match self.credential {
+            Credential::Operator => &[],
+            Credential::Session => &[1],
+            Credential::Key(_, people) => people,
+        }
+    }
+
+    /// Whether a rule takes `permission` away at `level` from who acts for the account at `home`; `None` is a person for themselves.
+    fn slow_taken(&self, home: Option<u8>, level: u8, permission: Permission) -> bool {
+        self.rules.iter().any(|rule| {
+            let (holder, Imposer::Account(imposer)) = (rule.account_id.bytes()[0], rule.imposed_by) else {
+                return false;
+            };
+            let imposer = imposer.bytes()[0];
+            let takes = match rule.mode {
+                Mode::Deny => rule.permissions.holds(permission),
+                Mode::Allow => {
+                    !rule.permissions.is_empty()
+                        && !rule.permissions.holds(permission)
+                        && permission != Permission::AccountRead
+                }
+            };
+            let open = |from: u8| (from + 1..=holder).all(|between| self.inherits[usize::from(between - 1)]);
+            let is_admin = |n: &u8| {
+                let admin = |at: u8, role: &Role| at <= holder && role.is_admin() && open(at);
+                self.memberships.iter().any(|(who, at, role)| who == n && admin(*at, role))
+            };
+            let exempt = if imposer == holder {
+                rule.target == Target::Account
+                    && match self.people() {
+                        [] => home.is_some_and(|home| home < holder && open(home)),
+                        people => people.iter().all(is_admin),
+                    }
+            } else {
+                home.map_or(self.slow_person(1, imposer).contains(&Permission::RestrictionManage), |home| {
+                    home <= imposer
+                })
+            };
+            let meant = match rule.target {
+                Target::Account => true,
+                Target::Role(which) => {
+                    let held = |n: &u8| {
+                        self.memberships.iter().any(|(who, at, role)| who == n && *at <= level && role.which == which)
+                    };
+                    self.people().iter().any(held)
+                }
+                Target::User(user) => self.people().contains(&user.bytes()[0]),
+                Target::Key(key) => matches!(self.credential, Credential::Key(n, _) if n == key.bytes()[0]),
+            };
+            holder <= level && takes && meant && !exempt
+        })
+    }
+
     /// Whether the credential holds `permission` at `level`, acting for nobody else.
     fn slow(&self, level: u8, permission: Permission) -> bool {
+        let home = match self.credential {
+            Credential::Operator => return true,
+            Credential::Session => None,
+            Credential::Key(home, _) => Some(home),
+        };
+        self.slow_unrestricted(level, permission) && !self.slow_taken(home, level, permission)
+    }
+
+    fn slow_unrestricted(&self, level: u8, permission: Permission) -> bool {
         match self.credential {
             Credential::Operator => true,
             Credential::Session => self.slow_person(1, level).contains(&permission),
@@ -322,7 +465,11 @@ impl World {
             && self.memberships.iter().any(|(who, at, _)| (*who, *at) == (1, subject));
         let operator = matches!(self.credential, Credential::Operator);
         let may = operator || is_member || self.slow(subject, Permission::AccountAssume);
-        may.then(|| self.slow(subject, permission) && self.slow_account(subject, level, permission))
+        may.then(|| {
+            self.slow(subject, permission)
+                && self.slow_account(subject, level, permission)
+                && !self.slow_taken(Some(subject), level, permission)
+        })
     }
 
     /// The world with one barrier taken away, for somebody who asks about `level`.
@@ -330,10 +477,13 @@ impl World {
         match barrier {
             Barrier::Narrowed => self.scopes = None,
             Barrier::NoRole(who) => {
-                let all = Role { permissions: PermissionSet::ALL, ..Role::built_in(BuiltIn::Admin) };
+                // It is no admin's, so that it lifts no rule.
+                let which = RoleRef::Custom(RoleId::from_bytes([99; 16]));
+                let all = Role { which, permissions: PermissionSet::ALL, ..Role::built_in(BuiltIn::Admin) };
                 self.memberships.push((who.bytes()[0], level, all));
             }
             Barrier::SwitchedOff(account) => self.inherits[usize::from(account.bytes()[0] - 1)] = true,
+            Barrier::Restricted(rule, _) => self.rules.retain(|own| own.id != *rule),
             Barrier::Anonymous | Barrier::Outside(_) => panic!("there is no such thing in these worlds"),
         }
         self
@@ -367,6 +517,22 @@ fn a_role() -> impl Strategy<Value = Role> {
     prop_oneof![built_in, custom]
 }
 
+fn a_rule() -> impl Strategy<Value = Restriction> {
+    let target = prop_oneof![
+        Just(Target::Account),
+        prop::sample::select(BuiltIn::ALL).prop_map(|role| Target::Role(RoleRef::BuiltIn(role))),
+        (1_u8..=2).prop_map(|n| Target::User(user(n))),
+        (1_u8..=5).prop_map(|n| Target::Key(KeyId::from_bytes([n; 16]))),
+    ];
+    let mode = prop::sample::select(Mode::ALL);
+    (any::<u8>(), 1_u8..=5, 1_u8..=5, mode, target, any::<u64>()).prop_map(|(n, a, b, mode, target, bits)| {
+        Restriction {
+            permissions: Permission::ALL.iter().copied().filter(|p| bits & (1 << (*p as u8)) != 0).collect(),
+            ..rule(n, a.max(b), a.min(b), mode, target)
+        }
+    })
+}
+
 fn a_world() -> impl Strategy<Value = (World, Permission)> {
     let inherits = prop::collection::vec(prop::bool::weighted(0.7), 1..=5);
     let scopes = prop::option::weighted(0.4, any::<u64>());
@@ -379,9 +545,12 @@ fn a_world() -> impl Strategy<Value = (World, Permission)> {
         scopes,
         any::<u8>(),
         prop::sample::select(Permission::ALL),
+        prop::collection::vec(a_rule(), 0..3),
     )
-        .prop_map(|(inherits, mut memberships, kind, key_level, scopes, assume, permission)| {
+        .prop_map(|(inherits, mut memberships, kind, key_level, scopes, assume, permission, mut rules)| {
             let depth = u8::try_from(inherits.len()).expect("few");
+            rules.retain(|rule| rule.account_id.bytes()[0] <= depth);
+            rules.dedup_by_key(|rule| rule.id);
             memberships.retain(|(_, level, _)| *level <= depth);
             let at = 1 + key_level % depth;
             let credential = match kind {
@@ -394,7 +563,7 @@ fn a_world() -> impl Strategy<Value = (World, Permission)> {
             let scopes =
                 scopes.map(|bits| Permission::ALL.iter().copied().filter(|p| bits & (1 << (*p as u8)) != 0).collect());
             let assume = (assume % 3 == 0).then_some(1 + assume / 3 % depth);
-            (World { inherits, memberships, credential, scopes, assume }, permission)
+            (World { inherits, memberships, credential, scopes, assume, rules }, permission)
         })
 }
 
@@ -430,7 +599,10 @@ proptest! {
                 prop_assert!(after.rights_over(&mended.line(level)).holds(permission), "{:?} then {:?}", barriers, mended);
                 // None of the barriers is named in vain.
                 if world.assume.is_none() {
-                    for kept in &barriers {
+                    // Who becomes an admin again when a switch is turned is not bound by every rule any more.
+                    let switched = barriers.iter().any(|barrier| matches!(barrier, Barrier::SwitchedOff(_)));
+                    let certain = |barrier: &&Barrier| !(switched && matches!(barrier, Barrier::Restricted(..)));
+                    for kept in barriers.iter().filter(certain) {
                         let others = barriers.iter().filter(|barrier| *barrier != kept);
                         let world = others.fold(world.clone(), |world, barrier| world.without(barrier, level));
                         if let Ok(caller) = world.caller(None) {

@@ -5,6 +5,7 @@ use tenantry_api as api;
 use tenantry_core::event::{Event, EventKind};
 use tenantry_core::id::{AccountId, KeyId, UserId};
 use tenantry_core::key::{self, Environment, Key, Overlap};
+use tenantry_core::network::Networks;
 use tenantry_core::permission::{Permission, PermissionSet};
 use tenantry_core::refusal::Code;
 use tenantry_core::{Document, Refusal, Timestamp, secret, tree};
@@ -25,6 +26,7 @@ pub(crate) struct Wanted {
     /// For which member; `None`: for the account itself, or for who may make keys for themselves only.
     pub(crate) user: Option<UserId>,
     pub(crate) scopes: Option<PermissionSet>,
+    pub(crate) networks: Option<Networks>,
     pub(crate) expires_at: Option<Timestamp>,
 }
 
@@ -58,6 +60,7 @@ pub(crate) async fn create(ctx: &Ctx, account: AccountId, wanted: Wanted) -> Res
         environment: wanted.environment,
         last_four: secret::last_four(&text),
         scopes: key::grant(wanted.scopes, tx.caller().rights_over(tx.line()), tx.caller().narrowing())?,
+        networks: key::grant_networks(wanted.networks, tx.caller().networks())?,
         created_at: ctx.now,
         expires_at: wanted.expires_at,
         revoked_at: None,
@@ -86,6 +89,10 @@ pub(crate) async fn rotate(
         key::grant(old.scopes, tx.caller().rights_over(tx.line()), None)?;
     } else if let Some(narrowing) = tx.caller().narrowing() {
         key::grant(Some(PermissionSet::ALL), narrowing, None)?;
+    }
+    key::grant_networks(old.networks.clone(), tx.caller().networks())?;
+    if old.networks.is_none() && tx.caller().networks().is_some() {
+        return Err(Code::ScopeExceeded.into());
     }
     let (text, hash) = new_secret(ctx, old.environment)?;
     let replacing = ctx.app.chance.id(ctx.now);
@@ -154,6 +161,7 @@ fn told(key: &Key) -> Document {
         "masked": key.masked(),
         "userId": key.user_id.map(|id| id.to_string()),
         "scopes": scopes,
+        "ipAllowlist": key.networks.as_ref().map(view::cidrs),
         "expiresAt": key.expires_at.map(view::instant),
     }))
 }

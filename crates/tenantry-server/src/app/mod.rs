@@ -1,6 +1,7 @@
 //! Use cases: each opens one transaction, asks the core, writes, and commits with an event.
 
 pub(crate) mod accounts;
+pub(crate) mod allowlists;
 pub(crate) mod audit;
 pub(crate) mod authenticator;
 mod change;
@@ -15,6 +16,7 @@ pub(crate) mod organization;
 pub(crate) mod passkeys;
 pub(crate) mod providers;
 pub(crate) mod resources;
+pub(crate) mod restrictions;
 pub(crate) mod roles;
 pub(crate) mod sessions;
 pub(crate) mod settings;

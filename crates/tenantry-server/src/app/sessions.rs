@@ -91,7 +91,7 @@ pub(super) fn new_session(ctx: &Ctx, user: &User, proof: Proof) -> Result<(Strin
         proven_at: ctx.now,
         created_at: ctx.now,
         last_seen_at: ctx.now,
-        ip: ctx.ip().map(str::to_owned),
+        ip: ctx.ip().map(|address| address.to_string()),
         user_agent: ctx.user_agent().map(str::to_owned),
     };
     let hash = sha256(token.as_bytes());

@@ -40,6 +40,7 @@ pub(crate) async fn create(
             .transpose()
             .map_err(|e: BadId| Refusal::field("userId", e.to_string()))?,
         scopes: new.scopes.map(|names| input::permissions("scopes", &names)).transpose()?,
+        networks: new.ip_allowlist.map(|cidrs| input::networks("ipAllowlist", &cidrs)).transpose()?,
         expires_at,
     };
     app::keys::create(&ctx, account, wanted).await

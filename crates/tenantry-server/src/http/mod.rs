@@ -1,6 +1,7 @@
 //! Handlers: from the wire to a use case and back, and nothing else.
 
 pub(crate) mod accounts;
+pub(crate) mod allowlists;
 pub(crate) mod audit;
 pub(crate) mod authenticator;
 pub(crate) mod docs;
@@ -18,6 +19,7 @@ pub(crate) mod organization;
 pub(crate) mod passkeys;
 pub(crate) mod providers;
 pub(crate) mod resources;
+pub(crate) mod restrictions;
 pub(crate) mod roles;
 pub(crate) mod sessions;
 pub(crate) mod settings;

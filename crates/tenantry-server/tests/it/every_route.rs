@@ -24,6 +24,8 @@ struct World {
     role: String,
     invitation: String,
     link: String,
+    restriction: String,
+    allowlist: String,
 }
 
 /// A body that the operation accepts. `who` keeps those apart whose attempts are counted.
@@ -63,12 +65,17 @@ fn sample(route: &Route, world: &World, who: &str) -> Option<Value> {
         "enrollment.enroll" => json!({"token": token, "name": "New", "email": email, "password": PASSWORD}),
         "features.assign" => json!({"seats.max": 20}),
         "members.update" => json!({"role": "member"}),
+        "restrictions.create" => json!({"mode": "deny", "permissions": ["child.create"]}),
+        "restrictions.update" => json!({"permissions": ["child.create", "key.manage"]}),
+        "allowlists.create" => json!({"cidrs": ["127.0.0.0/8"]}),
+        "allowlists.update" => json!({"cidrs": ["127.0.0.1"]}),
         "roles.create" => json!({"name": "New", "permissions": ["account.read"]}),
         "invitations.create" => json!({"email": email, "role": "member"}),
         "invitations.create_many" => json!({"invitations": [{"email": email, "role": "member"}]}),
         "accounts.suspend"
         | "accounts.activate"
         | "accounts.close"
+        | "allowlists.remove"
         | "authenticator.begin"
         | "authenticator.remove"
         | "enrollment.revoke"
@@ -85,6 +92,7 @@ fn sample(route: &Route, world: &World, who: &str) -> Option<Value> {
         | "passkeys.remove"
         | "resources.remove"
         | "resources.unshare"
+        | "restrictions.remove"
         | "roles.remove"
         | "sessions.end"
         | "sessions.end_all"
@@ -108,6 +116,8 @@ fn path(route: &Route, world: &World, account: &str) -> String {
         .replace("{role}", &world.role)
         .replace("{invitation}", &world.invitation)
         .replace("{link}", &world.link)
+        .replace("{restriction}", &world.restriction)
+        .replace("{allowlist}", &world.allowlist)
         .replace("{session}", &nothing("ses"))
         .replace("{passkey}", &nothing("pky"));
     assert!(!filled.contains('{'), "a new kind of id in {}", route.path);
@@ -148,7 +158,7 @@ both_engines! {
             let nothing = |prefix: &str| NOBODY.replace("acc", prefix);
             let world = World {
                 account: own.clone(), other_parent: own.clone(), child: child.clone(), key: nothing("key"), resource: nothing("res"),
-                share: nothing("shr"), user: nothing("usr"), role: nothing("rol"), invitation: nothing("inv"), link: nothing("lnk"),
+                share: nothing("shr"), user: nothing("usr"), role: nothing("rol"), invitation: nothing("inv"), link: nothing("lnk"), restriction: nothing("rst"), allowlist: nothing("ipl"),
             };
             for route in routes().into_iter().filter(|route| route.path.contains("{account}")) {
                 let _ = write!(table, "| {} {} |", route.method, route.path);
@@ -185,9 +195,14 @@ both_engines! {
             let maintainer = api.member(&account, "maintainer", "maintainer").await;
             let member = api.member(&account, "member", "member").await;
             let user = api.member(&account, "somebody", "maintainer").await.id;
+            // Neither takes anything away from anybody who asks here.
+            let rule = json!({"mode": "deny", "subject": {"userId": user}, "permissions": ["webhook.manage"]});
+            let restriction = operator.assuming(&account).post(&format!("{at}/restrictions"), rule).await.created().id();
+            let list = json!({"cidrs": ["127.0.0.0/8"]});
+            let allowlist = operator.post(&format!("{at}/ip-allowlists"), list).await.created().id();
             let parent_admin = api.member(&parent, "parent-admin", "admin").await;
             let nobodys = api.user("stranger").await;
-            let world = World { account, other_parent, child, key, resource, share, user, role, invitation, link };
+            let world = World { account, other_parent, child, key, resource, share, user, role, invitation, link, restriction, allowlist };
 
             let callers = [
                 ("anonymous", api.anonymous()),

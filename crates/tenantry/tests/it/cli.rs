@@ -240,6 +240,22 @@ async fn a_file_with_a_mistake_is_refused_by_name() {
 }
 
 #[tokio::test]
+async fn the_authority_of_the_mail_server_is_read_or_refused() {
+    let database = Database::sqlite();
+    let path = data_directory(&database).join("ca.pem");
+    let command = || {
+        let mut command = serve(&database);
+        command.args(["--smtp-url", "smtps://mail.example", "--smtp-ca"]).arg(&path);
+        command
+    };
+    let refusal = finish(command()).await.refused();
+    assert!(refusal.contains("smtp-ca: ") && refusal.contains("ca.pem: "), "{refusal}");
+    std::fs::write(&path, "This is no certificate.").unwrap();
+    let refusal = finish(command()).await.refused();
+    assert!(refusal.contains("smtp-ca: no certificate can be read from it"), "{refusal}");
+}
+
+#[tokio::test]
 async fn openapi_is_json() {
     let document: Value = finish(tenantry(&["openapi"])).await.succeeded().parse().unwrap();
     assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.")), "{}", document["openapi"]);

@@ -1,0 +1,190 @@
+//! Everything that a decision needs to know, in memory: an immutable value that readers share.
+//!
+//! Accounts, keys and people have dense numbers inside; a line of ancestors is walked by following numbers. Rules and
+//! features hang on the accounts that hold them. [`Snapshot::apply`] makes the next snapshot out of changes: pages that did not
+//! change are shared between the two, so that a change costs what it changes and not what there is.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `pages` | arrays and look-up tables that share what did not change |
+//! | `apply` | how changes become the next snapshot |
+//! | `line` | accounts with their ancestors, and what people and keys may do over them |
+//! | `decide` | may this call happen? |
+
+mod apply;
+mod decide;
+mod line;
+mod pages;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::access::Rules;
+use crate::account::{Account, Status};
+use crate::catalogue::Catalogue;
+use crate::event::{BUCKETS, Revision};
+use crate::feature::Feature;
+use crate::id::{AccountId, KeyId, ResourceId, UserId};
+use crate::key::Key;
+use crate::network::Networks;
+use crate::permission::PermissionSet;
+use crate::role::{Role, RoleRef};
+use crate::time::Timestamp;
+
+pub use decide::{Decision, Denial, Presented, Request, Rule};
+use pages::{Index, Pages};
+
+/// One thing that is different now. What is given is the whole present state of the thing.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// An account is there, or has changed.
+    Account(Box<Account>),
+    /// An account is gone, with all that it held.
+    AccountGone(AccountId),
+    /// A key is there, or has changed; with the SHA-256 of its text.
+    Key(Box<Key>, [u8; 32]),
+    /// Somebody is a member, in this role.
+    Member(AccountId, UserId, RoleRef),
+    /// Somebody is no member.
+    MemberGone(AccountId, UserId),
+    /// A custom role is there, or has changed.
+    Role(Role),
+    /// The rules that an account holds, all of them.
+    Rules(AccountId, Rules),
+    /// A resource is there, or has changed: what it is, whose, and with whom it is shared.
+    Resource(Resource),
+    /// A resource is gone.
+    ResourceGone(ResourceId),
+    /// The catalogue, all of it.
+    Catalogue(Arc<Catalogue>),
+    /// Everything up to this revision is in.
+    Revision(Revision),
+}
+
+/// A typed thing that calls can name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resource {
+    /// Its id.
+    pub id: ResourceId,
+    /// Its owner.
+    pub account: AccountId,
+    /// What kind of thing.
+    pub kind: String,
+    /// Its id in the owner's own system: calls may name it so, too.
+    pub external_id: Option<String>,
+    /// With whom below the owner it is shared; the owner itself stands for all of them.
+    pub shared_with: Vec<AccountId>,
+}
+
+/// Numbers of accounts, people, and so on. `NONE` is no one.
+type Number = u32;
+const NONE: Number = Number::MAX;
+
+/// What there is to know about an account.
+#[derive(Debug, Clone, Copy)]
+struct Node {
+    id: AccountId,
+    parent: Number,
+    status: Status,
+    inherits_admins: bool,
+    is_personal: bool,
+    /// Numbers among `rules` and `features`.
+    rules: Number,
+    features: Number,
+}
+
+/// What there is to know about a key.
+#[derive(Debug, Clone, Copy)]
+struct Credential {
+    hash: [u8; 32],
+    id: KeyId,
+    account: Number,
+    user: Number,
+    maker: Number,
+    networks: Number,
+    scopes: PermissionSet,
+    expires_at: Timestamp,
+    revoked: bool,
+}
+
+/// Somebody, with what they are a member of.
+#[derive(Debug, Clone)]
+struct Human {
+    id: UserId,
+    /// In the order of the accounts' numbers.
+    held: Arc<[Held]>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Held {
+    account: Number,
+    role: Number,
+}
+
+/// A role with what it is worth.
+#[derive(Debug, Clone, Copy)]
+struct Worth {
+    which: RoleRef,
+    /// The account that made it, if one did: it counts there and below.
+    home: Number,
+    own: PermissionSet,
+    inherited: PermissionSet,
+}
+
+type Features = Arc<BTreeMap<String, Feature>>;
+
+/// Everything that decisions need, as of some revisions. Cloning one costs a copy of the directory of its pages.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    accounts: Pages<Node>,
+    account_numbers: Index,
+    keys: Pages<Credential>,
+    key_numbers: Index,
+    /// Keys by their ids: for changes, not for decisions.
+    key_ids: Index,
+    people: Pages<Human>,
+    people_numbers: Index,
+    roles: Pages<Worth>,
+    role_numbers: Index,
+    networks: Pages<Arc<Networks>>,
+    rules: Pages<Arc<Rules>>,
+    features: Pages<Features>,
+    resources: Pages<Arc<Resource>>,
+    resource_ids: Index,
+    resource_names: Index,
+    catalogue: Arc<Catalogue>,
+    revisions: Revisions,
+}
+
+/// How far each sequence of the changelog is in.
+#[derive(Debug, Clone)]
+struct Revisions([i64; BUCKETS as usize]);
+
+impl Default for Revisions {
+    fn default() -> Self {
+        Self([0; BUCKETS as usize])
+    }
+}
+
+impl Snapshot {
+    /// How far the sequence of this bucket is in.
+    #[must_use]
+    pub fn revision(&self, bucket: u8) -> i64 {
+        self.revisions.0.get(usize::from(bucket)).copied().unwrap_or_default()
+    }
+
+    /// The APIs and endpoints.
+    #[must_use]
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    /// How many accounts and keys there are.
+    #[must_use]
+    pub fn size(&self) -> (usize, usize) {
+        (self.accounts.len(), self.keys.len())
+    }
+}
+
+#[cfg(test)]
+mod tests;

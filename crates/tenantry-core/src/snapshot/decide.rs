@@ -1,0 +1,275 @@
+//! May this call happen? The steps of the design, in their order; the first that fails decides.
+//!
+//! Where a call is allowed nothing is allocated and no lock is taken: the snapshot is immutable, the line of ancestors is on the
+//! stack, and rules are asked where they are.
+
+use std::net::IpAddr;
+
+use super::Snapshot;
+use super::line::{ASSUME, Line, Who};
+use crate::access::check_active;
+use crate::account::Status;
+use crate::allowlist::Allowlist;
+use crate::catalogue::Found;
+use crate::feature::Feature;
+use crate::id::{AccountId, AllowlistId, KeyId, RestrictionId, UserId};
+use crate::method::Method;
+use crate::path::CanonicalPath;
+use crate::refusal::Code;
+use crate::restriction::{Call, Restriction};
+use crate::time::Timestamp;
+
+/// A credential, as far as it can be told from its text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presented {
+    /// It has not the form or the checksum of a key.
+    Malformed,
+    /// The SHA-256 of its text.
+    Hash([u8; 32]),
+}
+
+/// A call that somebody wants to make.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// What they present.
+    pub presented: Presented,
+    /// The account that they want to act for, if they name one.
+    pub assume: Option<AccountId>,
+    /// Where they come from; `None` is in no network.
+    pub address: Option<IpAddr>,
+    /// How.
+    pub method: Method,
+    /// The path as it was sent, which may be followed by a query.
+    pub target: &'a str,
+    /// Kind and name of a resource that the call is about, if it is not named in the path.
+    pub resource: Option<(&'a str, &'a str)>,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// The answer, and whom it is about as far as that is known.
+#[derive(Debug, Clone)]
+pub struct Decision<'a> {
+    /// The account of the key.
+    pub actor: Option<AccountId>,
+    /// The key.
+    pub key: Option<KeyId>,
+    /// The person whose key it is.
+    pub user: Option<UserId>,
+    /// The account on whose behalf.
+    pub subject: Option<AccountId>,
+    /// What is called.
+    pub found: Option<Found<'a>>,
+    /// Whether it may happen.
+    pub outcome: Result<(), Denial<'a>>,
+}
+
+/// Why a call may not happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Denial<'a> {
+    /// The step that failed, as the reason that callers are told.
+    pub code: Code,
+    /// What decided, if it was something that somebody set.
+    pub rule: Option<Rule<'a>>,
+}
+
+/// Something that somebody set and that decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule<'a> {
+    /// A restriction.
+    Restriction(&'a Restriction),
+    /// An IP allow-list.
+    Allowlist(&'a Allowlist),
+    /// The networks of the key.
+    KeyNetworks(KeyId),
+    /// A feature that this account does not have.
+    Feature(AccountId, &'a str),
+}
+
+impl Rule<'_> {
+    /// The id of what decided, where it has one of its own.
+    #[must_use]
+    pub fn id(&self) -> Option<String> {
+        match self {
+            Self::Restriction(rule) => Some(RestrictionId::to_string(&rule.id)),
+            Self::Allowlist(list) => Some(AllowlistId::to_string(&list.id)),
+            Self::KeyNetworks(key) => Some(key.to_string()),
+            Self::Feature(..) => None,
+        }
+    }
+
+    /// The account that holds it, if it is an account's.
+    #[must_use]
+    pub const fn account(&self) -> Option<AccountId> {
+        match self {
+            Self::Restriction(rule) => Some(rule.account_id),
+            Self::Allowlist(list) => Some(list.account_id),
+            Self::KeyNetworks(_) => None,
+            Self::Feature(account, _) => Some(*account),
+        }
+    }
+}
+
+impl<'a> From<Code> for Denial<'a> {
+    fn from(code: Code) -> Self {
+        Self { code, rule: None }
+    }
+}
+
+fn ruled<'a>(code: Code, rule: Rule<'a>) -> Denial<'a> {
+    Denial { code, rule: Some(rule) }
+}
+
+type Passed<'a, T = ()> = Result<T, Denial<'a>>;
+
+impl Snapshot {
+    /// Whether the call may happen, and what decides.
+    #[must_use]
+    pub fn decide<'a>(&'a self, request: &Request<'a>) -> Decision<'a> {
+        let mut decision = Decision { actor: None, key: None, user: None, subject: None, found: None, outcome: Ok(()) };
+        decision.outcome = self.judge(request, &mut decision);
+        decision
+    }
+
+    fn judge<'a>(&'a self, request: &Request<'a>, decision: &mut Decision<'a>) -> Passed<'a> {
+        let who = self.authenticate(request)?;
+        let own = self.node(who.own.end()).map(|node| node.id);
+        (decision.actor, decision.subject, decision.key) = (own, own, Some(who.key.id));
+        decision.user = self.people.get(who.key.user).map(|human| human.id);
+        check_active(self.status(&who.own)).map_err(|refusal| refusal.code)?;
+
+        let (who, line) = match request.assume.filter(|id| Some(*id) != own) {
+            None => (who, who.own),
+            Some(id) => {
+                let assumed = self.assume(&who, id)?;
+                decision.subject = Some(id);
+                assumed
+            }
+        };
+        let path = CanonicalPath::parse(request.target).map_err(|_| Code::PathInvalid)?;
+        let found = self.catalogue.find(request.method, &path).ok_or(Code::EndpointUnknown)?;
+        decision.found = Some(found);
+        self.check_address(&who, &line, found.api.id.as_str(), request.address)?;
+        let rights =
+            if who.home == who.own.end() { self.rights(&who, &line, false) } else { self.rights_assumed(&who, &line) };
+        if !rights.holds(found.endpoint.permission) {
+            return Err(self.who_took(&who, &line, found));
+        }
+        let below = path.below(found.api.base_path.len());
+        let call = Call { api: &found.api.id, method: request.method, path: &below };
+        if let Some(rule) = self.find_restriction(&who, &line, |rule| rule.forbids(&call)) {
+            return Err(ruled(Code::EndpointRestricted, Rule::Restriction(rule)));
+        }
+        self.check_features(&line, found)?;
+        self.check_resources(&line, found, &below, request.resource)
+    }
+
+    /// Steps 1 to 3: the key, and the people behind it.
+    fn authenticate<'a>(&'a self, request: &Request<'_>) -> Passed<'a, Who<'a>> {
+        let Presented::Hash(hash) = request.presented else { return Err(Code::KeyMalformed.into()) };
+        let is = |number| self.keys.get(number).is_some_and(|key| key.hash == hash);
+        let number = self.key_numbers.find(super::pages::hash_of(&hash), is);
+        let key = number.and_then(|number| self.keys.get(number)).ok_or(Code::KeyUnknown)?;
+        if key.revoked {
+            return Err(Code::KeyRevoked.into());
+        }
+        if key.expires_at <= request.now {
+            return Err(Code::KeyExpired.into());
+        }
+        let own = self.line(key.account);
+        let people = [key.user, key.maker].map(|number| self.people.get(number));
+        // A key dies with the last right that one of its people has here.
+        if people.iter().flatten().any(|human| self.rights_of_person(human, &own).is_empty()) {
+            return Err(Code::KeyRevoked.into());
+        }
+        Ok(Who { key, people, home: key.account, ceiling: key.scopes, own })
+    }
+
+    /// Step 5: who acts once they act for another account, and that account's line.
+    fn assume<'a>(&'a self, who: &Who<'a>, id: AccountId) -> Passed<'a, (Who<'a>, Line)> {
+        let number = self.account_number(id).ok_or(Code::AssumeForbidden)?;
+        let line = self.line(number);
+        // The key of one person in their personal account goes wherever they are a member.
+        let person = match who.people {
+            [Some(one), None] | [None, Some(one)] => Some(one),
+            _ => None,
+        };
+        let person = person.filter(|_| self.node(who.own.end()).is_some_and(|node| node.is_personal));
+        let is_member = person.is_some_and(|human| human.held.iter().any(|held| held.account == number));
+        let rights = self.rights(who, &line, person.is_some());
+        let may = rights.holds(ASSUME) || (is_member && who.ceiling.holds(ASSUME));
+        if !may || self.status(&line) != Status::Active {
+            return Err(Code::AssumeForbidden.into());
+        }
+        Ok((Who { home: number, ceiling: rights, ..*who }, line))
+    }
+
+    /// Step 7: the address is in every list that applies, on the side of the key and on that of the subject.
+    fn check_address<'a>(&'a self, who: &Who<'a>, line: &Line, api: &str, address: Option<IpAddr>) -> Passed<'a> {
+        if let Some(networks) = self.networks.get(who.key.networks)
+            && !address.is_some_and(|address| networks.contain(address))
+        {
+            return Err(ruled(Code::IpNotAllowed, Rule::KeyNetworks(who.key.id)));
+        }
+        let assumed = (who.home != who.own.end()).then_some(line);
+        for line in [Some(&who.own), assumed].into_iter().flatten() {
+            for (place, number) in line.iter().enumerate() {
+                let rules = self.node(number).and_then(|node| self.rules.get(node.rules));
+                let lists = rules.into_iter().flat_map(|rules| &rules.allowlists);
+                let mut applying = lists.filter(|list| list.applies(api, place > 0));
+                if let Some(list) = applying.find(|list| !list.admits(address)) {
+                    return Err(ruled(Code::IpNotAllowed, Rule::Allowlist(list)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Why a permission is not held: a restriction takes it away, or nothing gives it.
+    fn who_took<'a>(&'a self, who: &Who<'a>, line: &Line, found: Found<'a>) -> Denial<'a> {
+        let takes = |rule: &Restriction| rule.takes_away().holds(found.endpoint.permission);
+        let rule = self.find_restriction(who, line, takes).map(Rule::Restriction);
+        Denial { code: Code::PermissionDenied, rule }
+    }
+
+    /// Step 10, features: an account has no more than its parent has.
+    fn check_features<'a>(&'a self, line: &Line, found: Found<'a>) -> Passed<'a> {
+        let Some(name) = found.endpoint.feature.as_deref() else { return Ok(()) };
+        for number in line.iter() {
+            let Some(node) = self.node(number) else { continue };
+            let own = self.features.get(node.features).and_then(|features| features.get(name));
+            if own.is_none_or(|own| matches!(own, Feature::UpTo(most) if *most < 1)) {
+                return Err(ruled(Code::FeatureMissing, Rule::Feature(node.id, name)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Step 10, resources: what the call names is the subject's own, or shared with it by an account above.
+    fn check_resources<'a>(
+        &'a self,
+        line: &Line,
+        found: Found<'a>,
+        path: &CanonicalPath<'_>,
+        named: Option<(&str, &str)>,
+    ) -> Passed<'a> {
+        let in_path = found.endpoint.resource.as_ref();
+        let in_path = in_path
+            .map(|named| (named.kind.as_str(), found.endpoint.path.named(&named.variable, path).unwrap_or_default()));
+        for (kind, name) in [named, in_path].into_iter().flatten() {
+            if !self.has_resource(line, kind, name) {
+                return Err(Code::ResourceNotShared.into());
+            }
+        }
+        Ok(())
+    }
+
+    fn has_resource(&self, line: &Line, kind: &str, name: &str) -> bool {
+        let Some(subject) = self.node(line.end()).map(|node| node.id) else { return false };
+        line.iter().filter_map(|number| self.node(number)).any(|owner| {
+            self.resource_of(owner.id, kind, name).is_some_and(|resource| {
+                owner.id == subject || resource.shared_with.iter().any(|to| *to == subject || *to == owner.id)
+            })
+        })
+    }
+}

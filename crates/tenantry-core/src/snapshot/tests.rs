@@ -1,0 +1,1 @@
+//! The engine against a slow model, and what it promises about copies.
