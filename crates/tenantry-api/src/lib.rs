@@ -6,6 +6,8 @@
 
 mod account;
 mod audit;
+mod catalogue;
+mod decision;
 mod key;
 mod member;
 mod org;
@@ -19,6 +21,8 @@ mod user;
 
 pub use account::*;
 pub use audit::*;
+pub use catalogue::*;
+pub use decision::*;
 pub use key::*;
 pub use member::*;
 pub use org::*;

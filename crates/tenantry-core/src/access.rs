@@ -16,7 +16,7 @@ use crate::lineage::Lineage;
 use crate::network::Networks;
 use crate::permission::{Permission, PermissionSet};
 use crate::refusal::{Code, Refusal};
-use crate::rights::{Lack, Membership, Person, SHUT_OUT};
+use crate::rights::{Lack, Membership, OF_ACCOUNT, Person, SHUT_OUT};
 use crate::session::Session;
 use crate::time::Timestamp;
 
@@ -521,7 +521,7 @@ pub fn check_active(status: Status) -> Result<(), Refusal> {
 /// What an account may do over itself and over the accounts below it.
 fn of_account(home: AccountId, target: &Lineage) -> PermissionSet {
     let Some(mut between) = target.below(home) else { return PermissionSet::NONE };
-    if between.all(|account| account.inherits.admins) { PermissionSet::ALL } else { SHUT_OUT }
+    if between.all(|account| account.inherits.admins) { OF_ACCOUNT } else { SHUT_OUT }
 }
 
 /// What keeps an account from a permission over another.

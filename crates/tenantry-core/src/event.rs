@@ -6,7 +6,7 @@
 use std::fmt;
 
 use crate::Document;
-use crate::id::{AccountId, Id};
+use crate::id::{AccountId, Id as _};
 
 macro_rules! events {
     ($($variant:ident = $name:literal: $about:literal;)*) => {
@@ -81,6 +81,12 @@ events! {
     AllowlistCreated = "ip_allowlist.created": "It was set from where an account may be used";
     AllowlistUpdated = "ip_allowlist.updated": "An IP allow-list was changed";
     AllowlistDeleted = "ip_allowlist.deleted": "An IP allow-list was deleted";
+    ApiCreated = "api.created": "An API was added to the catalogue";
+    ApiUpdated = "api.updated": "An API of the catalogue was changed";
+    ApiDeleted = "api.deleted": "An API was taken out of the catalogue, with its endpoints";
+    EndpointCreated = "endpoint.created": "An endpoint was added to the catalogue";
+    EndpointUpdated = "endpoint.updated": "An endpoint of the catalogue was changed";
+    EndpointDeleted = "endpoint.deleted": "An endpoint was taken out of the catalogue";
     ResourceCreated = "resource.created": "A resource was created";
     ResourceUpdated = "resource.updated": "A resource was changed";
     ResourceDeleted = "resource.deleted": "A resource was deleted";
@@ -110,7 +116,7 @@ pub struct Event {
 impl Event {
     /// An event about the thing that `entity` names.
     #[must_use]
-    pub fn new(kind: EventKind, entity: impl Id, version: i64, detail: Document) -> Self {
+    pub fn new(kind: EventKind, entity: impl fmt::Display, version: i64, detail: Document) -> Self {
         Self { kind, entity: entity.to_string(), version, detail }
     }
 }

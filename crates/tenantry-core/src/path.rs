@@ -196,6 +196,12 @@ impl Pattern {
         self.0.is_empty()
     }
 
+    /// Whether one of its variables has this name.
+    #[must_use]
+    pub fn names(&self, name: &str) -> bool {
+        !name.is_empty() && self.0.iter().any(|part| matches!(part, Part::One(own) if **own == *name))
+    }
+
     /// The segment of `path` that stands where the pattern says `{name}`.
     #[must_use]
     pub fn named<'p>(&self, name: &str, path: &'p CanonicalPath<'_>) -> Option<&'p str> {

@@ -73,6 +73,7 @@ permissions! {
     WebhookManage = "webhook.manage" [Admin Maintainer]: "Manage webhooks";
     AccountClose = "account.close" [Admin]: "Close the account";
     OrganizationCancel = "organization.cancel" [Admin]: "Cancel the organization subscription";
+    Decide = "decide" []: "Ask for decisions about any key; only the operator gives it, as a scope";
 }
 
 impl fmt::Display for Permission {

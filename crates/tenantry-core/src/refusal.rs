@@ -177,6 +177,9 @@ codes! {
         IdentityTaken = "identity_taken": "The identity belongs to another user, or the address to one who has not linked it", "Sign in another way, and link the identity from there.";
         LockoutUnconfirmed = "lockout_unconfirmed": "The list would lock you out", "Add your own network, or send `confirmLockout: true`.";
         RulesExceeded = "rules_exceeded": "The account has as many rules as it may have", "Delete rules that are no longer needed.";
+        ApiTaken = "api_taken": "There is an API with this id already", "Change that one, or choose another id.";
+        BasePathTaken = "base_path_taken": "Another API has this base path", "Choose another, or add endpoints to that API.";
+        EndpointTaken = "endpoint_taken": "The API has an endpoint of this method and path already", "Change that one.";
         KeysExceeded = "keys_exceeded": "The account has as many live keys as it may have", "Revoke keys that are no longer used.";
         IdempotencyInFlight = "idempotency_in_flight": "A request with this idempotency key is still running", "Wait for `Retry-After` and repeat the same request.";
     }

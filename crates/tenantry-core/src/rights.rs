@@ -13,6 +13,9 @@ use crate::role::Role;
 /// it still sees the account, and nothing can be hidden from its auditors.
 pub const SHUT_OUT: PermissionSet = PermissionSet::of(&[Permission::AccountRead, Permission::AuditRead]);
 
+/// What an account may do over itself: everything but what only the operator gives, key by key.
+pub const OF_ACCOUNT: PermissionSet = PermissionSet::ALL.without(PermissionSet::of(&[Permission::Decide]));
+
 /// A user holds a role on an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Membership {

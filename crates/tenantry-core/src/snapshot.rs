@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::access::Rules;
-use crate::account::{Account, Status};
+use crate::account::{Account, Kind, Status};
 use crate::catalogue::Catalogue;
 use crate::event::{BUCKETS, Revision};
 use crate::feature::Feature;
@@ -38,7 +38,7 @@ use pages::{Index, Pages};
 #[derive(Debug, Clone)]
 pub enum Change {
     /// An account is there, or has changed.
-    Account(Box<Account>),
+    Account(Place),
     /// An account is gone, with all that it held.
     AccountGone(AccountId),
     /// A key is there, or has changed; with the SHA-256 of its text.
@@ -59,6 +59,36 @@ pub enum Change {
     Catalogue(Arc<Catalogue>),
     /// Everything up to this revision is in.
     Revision(Revision),
+}
+
+/// An account, as far as decisions need it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Its id.
+    pub id: AccountId,
+    /// The account above it, if any.
+    pub parent_id: Option<AccountId>,
+    /// Its own status.
+    pub status: Status,
+    /// Whether those who administer an ancestor administer it.
+    pub inherits_admins: bool,
+    /// Whether it is a person's own.
+    pub is_personal: bool,
+    /// What it may use, as assigned from above.
+    pub features: BTreeMap<String, Feature>,
+}
+
+impl From<&Account> for Place {
+    fn from(account: &Account) -> Self {
+        Self {
+            id: account.id,
+            parent_id: account.parent_id,
+            status: account.status,
+            inherits_admins: account.inherits.admins,
+            is_personal: account.kind == Kind::Personal,
+            features: account.features.clone(),
+        }
+    }
 }
 
 /// A typed thing that calls can name.
@@ -171,6 +201,13 @@ impl Snapshot {
     #[must_use]
     pub fn revision(&self, bucket: u8) -> i64 {
         self.revisions.0.get(usize::from(bucket)).copied().unwrap_or_default()
+    }
+
+    /// The account at the top of the tree that an account is in.
+    #[must_use]
+    pub fn root_of(&self, account: AccountId) -> Option<AccountId> {
+        let line = self.line(self.account_number(account)?);
+        line.iter().last().and_then(|number| self.node(number)).map(|node| node.id)
     }
 
     /// The APIs and endpoints.

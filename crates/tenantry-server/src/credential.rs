@@ -30,8 +30,8 @@ pub(crate) struct Presented {
     pub(crate) by_cookie: bool,
 }
 
-/// The one credential of the request. A session's cookie is one, too.
-pub(crate) fn presented(headers: &HeaderMap) -> Result<Option<Presented>> {
+/// The one credential in the headers that programs use.
+pub(crate) fn in_headers(headers: &HeaderMap) -> Result<Option<String>> {
     let plain = ["x-auth-token", "x-api-key"]
         .into_iter()
         .flat_map(|name| headers.get_all(name))
@@ -40,19 +40,25 @@ pub(crate) fn presented(headers: &HeaderMap) -> Result<Option<Presented>> {
         let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     });
-    let mut found: Option<Presented> = None;
+    let mut found: Option<&str> = None;
     for text in plain.chain(bearer) {
         let text = text.map(str::trim).filter(|text| !text.is_empty()).ok_or(Code::KeyMalformed)?;
-        if found.as_ref().is_some_and(|other| other.text != text) {
+        if found.is_some_and(|other| other != text) {
             return Err(Code::AmbiguousCredentials.into());
         }
-        found = Some(Presented { text: text.to_owned(), by_cookie: false });
+        found = Some(text);
     }
-    match (found, cookie(headers, SESSION_COOKIE)) {
-        (Some(found), Some(text)) if found.text != text => Err(Code::AmbiguousCredentials.into()),
-        (None, Some(text)) => Ok(Some(Presented { text: text.to_owned(), by_cookie: true })),
-        (found, _) => Ok(found),
-    }
+    Ok(found.map(str::to_owned))
+}
+
+/// The one credential of the request. A session's cookie is one, too.
+pub(crate) fn presented(headers: &HeaderMap) -> Result<Option<Presented>> {
+    let found = in_headers(headers)?;
+    Ok(match (found, cookie(headers, SESSION_COOKIE)) {
+        (Some(found), Some(text)) if found != text => return Err(Code::AmbiguousCredentials.into()),
+        (Some(text), _) => Some(Presented { text, by_cookie: false }),
+        (None, cookie) => cookie.map(|text| Presented { text: text.to_owned(), by_cookie: true }),
+    })
 }
 
 /// What the text can be, as far as that can be told without the database.

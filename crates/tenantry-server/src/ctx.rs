@@ -13,8 +13,10 @@ use serde::Serialize;
 use tenantry_core::access::{Bearer, Caller, Rules};
 use tenantry_core::event::Event;
 use tenantry_core::id::{AccountId, RequestId};
+use tenantry_core::permission::Permission;
 use tenantry_core::refusal::Code;
 use tenantry_core::{Refusal, Timestamp};
+use tenantry_store::CatalogueWrite;
 use tenantry_store::record::{Answer, Idempotency};
 use tenantry_store::root::{OperatorRead, RootWrite};
 use tenantry_store::tenant::{Access, Credential, Identity, Route, TenantRead, TenantWrite, Visit};
@@ -199,7 +201,7 @@ impl Ctx {
             Need::Member => Access::Member,
             Need::Person | Need::FreshPerson => Access::Person,
             Need::Operator => Access::Operator,
-            Need::Anyone | Need::AnyoneOrPerson | Need::OperatorOrPerson => {
+            Need::Anyone | Need::AnyoneOrPerson | Need::OperatorOrPerson | Need::Decider => {
                 return Err(Error::internal("this route has doors of its own"));
             }
         })
@@ -366,6 +368,7 @@ impl Ctx {
             return Err(dry_run_answer(&event, &reply));
         }
         let revisions = tx.commit(&event, self.kept(&reply)?).await?;
+        self.app.plane.reach(&revisions).await;
         Ok(reply.revised(&revisions))
     }
 
@@ -381,7 +384,50 @@ impl Ctx {
             return Err(dry_run_answer(&event, &reply));
         }
         let revisions = tx.commit(&event, self.kept(&reply)?).await?;
+        self.app.plane.reach(&revisions).await;
         Ok(reply.revised(&revisions))
+    }
+
+    /// Opens the catalogue for writing.
+    pub(crate) async fn write_catalogue(&self) -> Result<CatalogueWrite> {
+        self.app.store.write_catalogue(&self.visit).await.map_err(|error| self.answered(error))
+    }
+
+    /// The same for a transaction that changes the catalogue.
+    pub(crate) async fn commit_catalogue<T: Serialize, const S: u16>(
+        &self,
+        tx: CatalogueWrite,
+        event: Event,
+        reply: Reply<T, S>,
+    ) -> Result<Reply<T, S>> {
+        if self.dry_run {
+            tx.abandon().await?;
+            return Err(dry_run_answer(&event, &reply));
+        }
+        let revisions = tx.commit(&event, self.kept(&reply)?).await?;
+        self.app.plane.reach(&revisions).await;
+        Ok(reply.revised(&revisions))
+    }
+
+    /// Who is calling, if it is the operator acting for nobody or somebody who is signed in.
+    pub(crate) async fn operator_or_person(&self) -> Result<Identity> {
+        let identity = self.identity().await?;
+        let may = identity.caller.is_operator() || identity.session.is_some();
+        if may { Ok(identity) } else { Err(Code::OperatorOnly.into()) }
+    }
+
+    /// Who is calling, if it is the operator acting for nobody or a key that the operator gave the scope `decide`.
+    pub(crate) async fn decider(&self) -> Result<Identity> {
+        if self.visit.credential == Credential::Operator && self.visit.assume.is_none() {
+            return self.operator_identity();
+        }
+        let identity = self.identity().await?;
+        let scoped = identity.caller.narrowing().is_some_and(|scopes| scopes.holds(Permission::Decide));
+        if scoped && self.visit.assume.is_none() {
+            return Ok(identity);
+        }
+        Err(Refusal::new(Code::PermissionDenied, "This needs the operator token, or a key with the scope `decide`.")
+            .into())
     }
 
     fn kept<T: Serialize, const S: u16>(&self, reply: &Reply<T, S>) -> Result<Option<Answer>> {
@@ -437,7 +483,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {
 }
 
 /// A header that may stand once; empty is as good as absent.
-fn single(headers: &HeaderMap, name: &str, malformed: Code) -> Result<Option<String>> {
+pub(crate) fn single(headers: &HeaderMap, name: &str, malformed: Code) -> Result<Option<String>> {
     let mut values = headers.get_all(name).iter();
     let Some(first) = values.next() else { return Ok(None) };
     if values.next().is_some() {

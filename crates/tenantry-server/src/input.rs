@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use tenantry_api::{EndpointPattern, Object, PageQuery};
+use tenantry_api::{EndpointPattern, EndpointResource, Object, PageQuery};
 use tenantry_core::account::Status;
+use tenantry_core::catalogue::{NamedResource, Settle};
 use tenantry_core::feature::Feature;
 use tenantry_core::id::AccountId;
 use tenantry_core::lineage::Lineage;
@@ -13,9 +14,11 @@ use tenantry_core::network::{MOST_NETWORKS, Networks};
 use tenantry_core::path::Pattern;
 use tenantry_core::permission::{Permission, PermissionSet};
 use tenantry_core::refusal::{Code, FieldError};
+use tenantry_core::restriction::CONTROL_API;
 use tenantry_core::{Document, Refusal, Timestamp};
 use tenantry_store::Page;
 
+use crate::app::catalogue::Wanted;
 use crate::app::restrictions::Named;
 use crate::config::Config;
 
@@ -27,6 +30,8 @@ const LARGEST_PAGE: i64 = 100;
 const DEFAULT_PAGE: i64 = 10;
 
 const MOST_PATTERNS: usize = 100;
+const MOST_ENDPOINTS: usize = 5_000;
+const LARGEST_COST: i64 = 1_000_000_000;
 const MOST_FEATURES: usize = 100;
 const PASSWORD_LENGTH: std::ops::RangeInclusive<usize> = 8..=256;
 
@@ -198,6 +203,96 @@ pub(crate) fn method(field: &str, text: &str) -> Checked<Method> {
 /// A pattern of paths.
 pub(crate) fn pattern(field: &str, text: &str) -> Checked<Pattern> {
     Pattern::parse(text).map_err(|takes| Refusal::field(field, takes))
+}
+
+/// A path without variables below which an API is.
+pub(crate) fn base_path(field: &str, text: &str) -> Checked<Pattern> {
+    let pattern = pattern(field, text)?;
+    if pattern.is_literal() { Ok(pattern) } else { Err(Refusal::field(field, "takes a path without variables")) }
+}
+
+/// The operator's name for an API. The control plane's own is taken.
+pub(crate) fn api_id(field: &str, text: &str) -> Checked<String> {
+    let sound = resource_kind(text).is_ok() && text != CONTROL_API;
+    let takes = "takes 1 to 64 lower-case letters, digits and dashes, beginning with a letter, but not `tenantry`";
+    if sound { Ok(text.to_owned()) } else { Err(Refusal::field(field, takes)) }
+}
+
+/// Where calls are forwarded to.
+pub(crate) fn upstream(field: &str, text: &str) -> Checked<String> {
+    let sound = text.parse::<axum::http::Uri>().ok().is_some_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() && matches!(uri.path(), "" | "/")
+    });
+    if sound {
+        Ok(text.to_owned())
+    } else {
+        Err(Refusal::field(field, "takes an address such as http://10.0.0.7:8000"))
+    }
+}
+
+/// What a call costs.
+pub(crate) fn cost(field: &str, credits: i64) -> Checked<i64> {
+    let takes = || Refusal::field(field, format!("takes 0 to {LARGEST_COST}"));
+    (0..=LARGEST_COST).contains(&credits).then_some(credits).ok_or_else(takes)
+}
+
+/// The name of a permission.
+pub(crate) fn permission(field: &str, name: &str) -> Checked<Permission> {
+    name.parse().map_err(|error| Refusal::field(field, format!("`{name}` is {error}")))
+}
+
+/// A resource that is named in a path.
+pub(crate) fn named_resource(field: &str, named: &EndpointResource) -> Checked<NamedResource> {
+    let kind =
+        resource_kind(&named.kind).map_err(|_| Refusal::field(format!("{field}.kind"), "takes a kind of resource"))?;
+    Ok(NamedResource { kind, variable: named.name.clone() })
+}
+
+/// Which answers cost.
+pub(crate) fn settle(field: &str, text: &str) -> Checked<Settle> {
+    word(field, text, &["success", "always"])
+}
+
+/// The endpoints of an OpenAPI document. An operation may say `x-tenantry-cost`, `x-tenantry-feature` and `x-tenantry-settle`.
+pub(crate) fn openapi(document: &Object) -> Checked<Vec<Wanted>> {
+    let version = document.get("openapi").and_then(Value::as_str).unwrap_or_default();
+    if !version.starts_with("3.") {
+        return Err(Refusal::field("openapi", "takes 3.x"));
+    }
+    let paths = document.get("paths").and_then(Value::as_object);
+    let paths = paths.ok_or_else(|| Refusal::field("paths", "takes an object"))?;
+    let mut wanted = Vec::new();
+    for (path, item) in paths {
+        let field = format!("paths.{path}");
+        let pattern = pattern(&field, path)?;
+        for (method, operation) in item.as_object().into_iter().flatten() {
+            // Besides methods there are summaries, parameters and extensions.
+            let Ok(method) = method.to_ascii_uppercase().parse::<Method>() else { continue };
+            wanted.push(operation_of(&format!("{field}.{method}"), method, pattern.clone(), operation)?);
+        }
+    }
+    if wanted.len() > MOST_ENDPOINTS {
+        return Err(Refusal::field("paths", format!("takes at most {MOST_ENDPOINTS} operations")));
+    }
+    Ok(wanted)
+}
+
+fn operation_of(field: &str, method: Method, path: Pattern, operation: &Value) -> Checked<Wanted> {
+    let said = |name: &str| operation.get(format!("x-tenantry-{name}"));
+    let text = |name: &str| said(name).and_then(Value::as_str);
+    let credits = match said("cost") {
+        None => 1,
+        Some(value) => value.as_i64().unwrap_or(-1),
+    };
+    Ok(Wanted {
+        method,
+        path,
+        cost: cost(&format!("{field}.x-tenantry-cost"), credits)?,
+        permission: Permission::CreditsConsume,
+        feature: text("feature").map(|feature| name(field, feature)).transpose()?,
+        resource: None,
+        settle: text("settle").map_or(Ok(Settle::Success), |word| settle(field, word))?,
+    })
 }
 
 /// Networks from which something may be used.

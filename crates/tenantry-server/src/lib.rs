@@ -37,6 +37,7 @@ pub mod openapi;
 mod ops;
 mod passkeys;
 pub mod password;
+pub mod plane;
 pub mod problem;
 mod providers;
 mod reply;

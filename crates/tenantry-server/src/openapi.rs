@@ -124,7 +124,8 @@ fn operation(route: &Route, described: Operation) -> Value {
         .collect();
     parameters.extend(described.parameters);
     let shared = |name: &str| json!({"$ref": format!("#/components/parameters/{name}")});
-    let writes = !route.method.is_safe();
+    // To ask is to change nothing.
+    let writes = !route.method.is_safe() && route.need != Need::Decider;
     let open = matches!(route.need, Need::Anyone | Need::AnyoneOrPerson);
     if !open {
         parameters.extend(["Assume", "AssumeReason"].map(shared));
@@ -148,6 +149,7 @@ fn operation(route: &Route, described: Operation) -> Value {
         Need::HoldingOrOwn(permission) => format!("Needs `{permission}`; without it, members reach what is their own."),
         Need::OperatorOrPerson => "For the operator, or for somebody who is signed in.".to_owned(),
         Need::Operator => "Only for the operator.".to_owned(),
+        Need::Decider => "For the operator, or for a key that the operator gave the scope `decide`.".to_owned(),
     };
     let responses = responses(writes && !open, described.status, described.response);
     let mut operation = json!({

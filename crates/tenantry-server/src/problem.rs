@@ -9,7 +9,7 @@ use tenantry_core::Refusal;
 use tenantry_core::id::RequestId;
 use tenantry_core::refusal::{Code, Kind};
 
-use crate::reply::Prepared;
+use crate::reply::{Prepared, headers};
 
 /// The result of every handler.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -19,6 +19,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     /// A rule stands against it.
     Refused(Refusal),
+    /// The same, told to a proxy that knows no other statuses than 401 and 403: the real one goes into a header.
+    Narrowed(Refusal),
     /// The answer is ready: a repetition, or a dry run.
     Ready(Box<Prepared>),
     /// Our fault, or the database's. The source is for the log; the caller only learns the code.
@@ -40,7 +42,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused(refusal) => refusal.fmt(f),
+            Self::Refused(refusal) | Self::Narrowed(refusal) => refusal.fmt(f),
             Self::Ready(_) => f.write_str("the answer is ready"),
             Self::Failed { code, source } => write!(f, "{code}: {source}"),
         }
@@ -101,6 +103,7 @@ impl IntoResponse for Error {
         let refusal = match self {
             Self::Ready(prepared) => return prepared.into_response(),
             Self::Refused(refusal) => refusal,
+            Self::Narrowed(refusal) => return narrowed(refusal),
             Self::Failed { code, source } => {
                 tracing::error!(%code, error = %source, "request failed");
                 code.into()
@@ -112,13 +115,24 @@ impl IntoResponse for Error {
     }
 }
 
+fn narrowed(refusal: Refusal) -> Response {
+    let code = refusal.code;
+    let unknown = code.kind() == Kind::Unauthenticated;
+    let mut response = if unknown { StatusCode::UNAUTHORIZED } else { StatusCode::FORBIDDEN }.into_response();
+    let fields = response.headers_mut();
+    fields.insert(headers::CODE, HeaderValue::from_static(code.as_str()));
+    fields.insert(headers::STATUS, HeaderValue::from(status(code.kind()).as_u16()));
+    response.extensions_mut().insert(Refused(refusal));
+    response
+}
+
 /// Gives a refusal its headers and body.
 pub(crate) fn render(mut response: Response, refusal: Refusal, request: RequestId, public_url: &str) -> Response {
     let code = refusal.code;
     let problem = Problem {
         kind: format!("{public_url}/docs/errors#{code}"),
         title: code.title().to_owned(),
-        status: status(code.kind()).as_u16(),
+        status: response.status().as_u16(),
         detail: refusal.detail.into_owned(),
         code: code.to_string(),
         request_id: request.to_string(),

@@ -14,6 +14,15 @@ use crate::problem::{Error, Result};
 pub(crate) mod headers {
     pub(crate) const SUBJECT: &str = "x-tenantry-subject";
     pub(crate) const ACTOR: &str = "x-tenantry-actor";
+    /// Of decisions: who calls and what, for the server behind; and why not, for the proxy.
+    pub(crate) const ACCOUNT: &str = "x-tenantry-account";
+    pub(crate) const KEY: &str = "x-tenantry-key";
+    pub(crate) const USER: &str = "x-tenantry-user";
+    pub(crate) const API: &str = "x-tenantry-api";
+    pub(crate) const ENDPOINT: &str = "x-tenantry-endpoint";
+    pub(crate) const COST: &str = "x-tenantry-cost";
+    pub(crate) const CODE: &str = "x-tenantry-code";
+    pub(crate) const STATUS: &str = "x-tenantry-status";
     pub(crate) const REVISION: &str = "x-tenantry-rev";
     pub(crate) const REQUEST_ID: &str = "x-request-id";
     pub(crate) const REPLAYED: &str = "idempotency-replayed";
@@ -31,6 +40,7 @@ pub(crate) struct Reply<T, const STATUS: u16 = 200> {
     subject: Option<String>,
     revision: Option<String>,
     cookies: Vec<String>,
+    others: Vec<(&'static str, String)>,
 }
 
 /// A 201.
@@ -53,18 +63,32 @@ impl<T, const STATUS: u16> Reply<T, STATUS> {
 
     /// An answer to somebody who did not say who they are.
     pub(crate) fn to_anybody(body: T) -> Self {
-        Self { body, version: None, actor: None, subject: None, revision: None, cookies: Vec::new() }
+        Self {
+            body,
+            version: None,
+            actor: None,
+            subject: None,
+            revision: None,
+            cookies: Vec::new(),
+            others: Vec::new(),
+        }
     }
 
     /// The same answer with another body.
     pub(crate) fn with_body<U>(self, body: U) -> Reply<U, STATUS> {
-        let Self { body: _, version, actor, subject, revision, cookies } = self;
-        Reply { body, version, actor, subject, revision, cookies }
+        let Self { body: _, version, actor, subject, revision, cookies, others } = self;
+        Reply { body, version, actor, subject, revision, cookies, others }
     }
 
     /// Sets a cookie.
     pub(crate) fn cookie(mut self, cookie: String) -> Self {
         self.cookies.push(cookie);
+        self
+    }
+
+    /// Sends a header of this answer's own.
+    pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.others.push((name, value.into()));
         self
     }
 
@@ -91,6 +115,7 @@ impl<T: Serialize, const STATUS: u16> Reply<T, STATUS> {
         }
         let cookies = self.cookies.iter().map(|cookie| (header::SET_COOKIE.as_str().to_owned(), cookie.clone()));
         prepared.headers.extend(cookies);
+        prepared.headers.extend(self.others.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         Ok(prepared)
     }
 }

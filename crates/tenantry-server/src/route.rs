@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 use tenantry_core::permission::Permission;
 
 use crate::ctx::Ctx;
+use crate::http::authz::Waiting;
 use crate::http::extract::{Body, MaybeBody, Path, Query};
 use crate::problem::Result;
 use crate::reply::Reply;
@@ -41,6 +42,8 @@ pub enum Need {
     OperatorOrPerson,
     /// To be the operator, acting for nobody.
     Operator,
+    /// The same, or a key that has the scope `decide` by name.
+    Decider,
 }
 
 /// A row of the API.
@@ -183,6 +186,18 @@ impl<T: JsonSchema> Takes for Query<T> {
 
 fn content(schema: &Schema) -> Value {
     json!({"application/json": {"schema": schema}})
+}
+
+impl Takes for Result<Waiting> {
+    fn describe(operation: &mut Operation, _: &mut SchemaGenerator) {
+        for (name, about) in [
+            ("X-Original-Method", "The method of the call that is waiting; or `X-Forwarded-Method`"),
+            ("X-Original-URI", "Its path; or `X-Forwarded-Uri`"),
+        ] {
+            let schema = json!({"type": "string"});
+            operation.parameters.push(json!({"name": name, "in": "header", "description": about, "schema": schema}));
+        }
+    }
 }
 
 impl<T: JsonSchema> Takes for Body<T> {

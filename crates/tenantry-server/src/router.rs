@@ -11,12 +11,12 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::edge;
 use crate::http::{
-    accounts, allowlists, audit, authenticator, docs, enrollment, features, hierarchy, invitations, keys, links,
-    mailbox, members, org, organization, passkeys, providers, resources, restrictions, roles, sessions, settings,
-    users,
+    accounts, allowlists, audit, authenticator, authz, catalogue, decisions, docs, enrollment, features, hierarchy,
+    invitations, keys, links, mailbox, members, org, organization, passkeys, providers, resources, restrictions, roles,
+    sessions, settings, users,
 };
 use crate::route::Need::{
-    Anyone, AnyoneOrPerson, FreshPerson, HoldingOrOwn, Member, Operator, OperatorOrPerson, Person,
+    Anyone, AnyoneOrPerson, Decider, FreshPerson, HoldingOrOwn, Member, Operator, OperatorOrPerson, Person,
 };
 use crate::route::{Route, delete, get, patch, post, put};
 use crate::state::App;
@@ -139,6 +139,22 @@ pub fn routes() -> Vec<Route> {
         delete("/accounts/{account}/resources/{resource}/shares/{share}", ResourceManage, resources::unshare, "Take a share back"),
 
         get("/accounts/{account}/audit-log", AuditRead, audit::list, "Read the audit log"),
+
+        get("/apis", OperatorOrPerson, catalogue::list, "List the APIs that are sold"),
+        post("/apis", Operator, catalogue::create, "Add an API to the catalogue"),
+        get("/apis/{api}", OperatorOrPerson, catalogue::get, "Get an API"),
+        patch("/apis/{api}", Operator, catalogue::update, "Change an API"),
+        delete("/apis/{api}", Operator, catalogue::remove, "Take an API out of the catalogue, with its endpoints"),
+        put("/apis/{api}/openapi", Operator, catalogue::import, "Make the endpoints of an API those of an OpenAPI document"),
+        get("/apis/{api}/endpoints", OperatorOrPerson, catalogue::endpoints, "List the endpoints of an API"),
+        post("/apis/{api}/endpoints", Operator, catalogue::create_endpoint, "Add an endpoint"),
+        patch("/apis/{api}/endpoints/{endpoint}", Operator, catalogue::update_endpoint, "Change an endpoint"),
+        delete("/apis/{api}/endpoints/{endpoint}", Operator, catalogue::remove_endpoint, "Take an endpoint out"),
+
+        post("/decisions", Decider, decisions::decide, "Ask whether a call may happen"),
+        get("/authz/nginx", Anyone, authz::nginx, "Ask for nginx whether a call may go on"),
+        get("/authz/forward", Anyone, authz::forward, "Ask for Caddy, Traefik and the like whether a call may go on"),
+        post("/decisions/batch", Decider, decisions::decide_many, "Ask whether several calls may happen"),
 
         get("/org", AccountRead, org::org, "Get the organization acted for").bare(),
         get("/org/child_orgs", AccountRead, org::child_orgs, "List the child organizations with their usage").bare(),

@@ -11,10 +11,11 @@ use tokio::task::JoinHandle;
 use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::config::{Config, SHORTEST_OPERATOR_TOKEN};
+use crate::plane::Plane;
 use crate::problem::{Error, Result};
 use crate::seal::{mac, sha256, sha256_parts};
 use crate::state::{App, Secrets};
-use crate::{net, ops, router, workers};
+use crate::{net, ops, plane, router, workers};
 
 /// Where a server listens.
 #[derive(Debug)]
@@ -77,6 +78,7 @@ impl Server {
             serve(self.control, router::router(&app)),
             serve(self.ops, ops::router(&app)),
             tokio::spawn(workers::run(app.clone(), stopped.clone())),
+            tokio::spawn(plane::follow(app.clone(), stopped.clone())),
             tokio::spawn(workers::run_sender(app.clone(), stopped.clone())),
         ];
         tasks.extend(self.gateway.map(|listener| serve(listener, router::gateway(&app))));
@@ -116,7 +118,10 @@ async fn open(store: Store, clock: Clock, config: Config) -> Result<(App, Option
         return Err(Error::internal("the deployment began with another `secret`: what it sealed could not be opened"));
     }
     let new_token = (given.is_none() && made).then_some(fresh);
-    let app = App::new(store, clock, config, &Secrets { operator_hash, cursor_secret, secret })?;
+    let app = {
+        let plane = Plane::load(&store).await?;
+        App::new(store, clock, config, &Secrets { operator_hash, cursor_secret, secret }, plane)?
+    };
     Ok((app, new_token))
 }
 

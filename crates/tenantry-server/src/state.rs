@@ -21,6 +21,7 @@ use crate::mail::Mailer;
 use crate::metrics::Metrics;
 use crate::passkeys;
 use crate::password::Passwords;
+use crate::plane::Plane;
 use crate::problem::Result;
 use crate::providers::Providers;
 
@@ -61,6 +62,8 @@ pub struct Shared {
     pub(crate) secret: [u8; 32],
     /// Hashes and checks passwords.
     pub passwords: Passwords,
+    /// What decisions are made by.
+    pub plane: Plane,
     /// Writes and sends mails.
     pub mailer: Mailer,
     /// Where users can sign in instead of here.
@@ -91,7 +94,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl App {
     /// # Errors
     /// If the configuration of mail or of providers is none.
-    pub(crate) fn new(store: Store, clock: Clock, config: Config, secrets: &Secrets) -> Result<Self> {
+    pub(crate) fn new(store: Store, clock: Clock, config: Config, secrets: &Secrets, plane: Plane) -> Result<Self> {
         Ok(Self(Arc::new(Shared {
             store,
             clock,
@@ -101,6 +104,7 @@ impl App {
             cursor_secret: secrets.cursor_secret,
             secret: secrets.secret,
             passwords: Passwords::new()?,
+            plane,
             mailer: Mailer::new(config.smtp_url.as_deref(), config.smtp_ca.as_deref(), &config.mail_from)?,
             providers: Providers::new(&config.providers)?,
             webauthn: passkeys::relying_party(&config.public_url),

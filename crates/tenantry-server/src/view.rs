@@ -6,6 +6,7 @@ use serde_json::Value;
 use tenantry_api as api;
 use tenantry_core::account::{Account, Status};
 use tenantry_core::allowlist::Allowlist;
+use tenantry_core::catalogue::{Api, Catalogue, Endpoint, NamedResource};
 use tenantry_core::feature::Feature;
 use tenantry_core::id::SessionId;
 use tenantry_core::invitation::{Invitation, Inviter};
@@ -299,6 +300,36 @@ pub(crate) fn key(key: &Key, now: Timestamp) -> api::Key {
         ip_allowlist: key.networks.as_ref().map(cidrs),
         last_used_ip: key.last_used_ip.clone(),
         rotated_from: key.rotated_from.map(|id| id.to_string()),
+    }
+}
+
+pub(crate) fn api(own: &Api, catalogue: &Catalogue) -> api::Api {
+    api::Api {
+        id: own.id.clone(),
+        name: own.name.clone(),
+        base_path: own.base_path.to_string(),
+        upstream: own.upstream.clone(),
+        endpoints: catalogue.endpoints().filter(|found| found.api.id == own.id).count(),
+        created_at: instant(own.created_at),
+        updated_at: instant(own.updated_at),
+    }
+}
+
+pub(crate) fn endpoint(own: &Endpoint) -> api::Endpoint {
+    let resource =
+        |named: &NamedResource| api::EndpointResource { kind: named.kind.clone(), name: named.variable.clone() };
+    api::Endpoint {
+        id: own.id.to_string(),
+        api: own.api.clone(),
+        method: own.method.to_string(),
+        path: own.path.to_string(),
+        cost: own.cost,
+        permission: own.permission.to_string(),
+        feature: own.feature.clone(),
+        resource: own.resource.as_ref().map(resource),
+        settle: own.settle.to_string(),
+        created_at: instant(own.created_at),
+        updated_at: instant(own.updated_at),
     }
 }
 

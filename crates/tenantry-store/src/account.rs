@@ -124,7 +124,7 @@ pub(crate) fn account(row: &Row) -> Result<Account> {
 }
 
 /// `true` is a feature that may be used, a number one that may be used that much.
-fn features(raw: BTreeMap<String, serde_json::Value>) -> BTreeMap<String, Feature> {
+pub(crate) fn features(raw: BTreeMap<String, serde_json::Value>) -> BTreeMap<String, Feature> {
     let feature = |value: &serde_json::Value| match value.as_i64() {
         Some(most) => Some(Feature::UpTo(most)),
         None => value.as_bool().filter(|on| *on).map(|_| Feature::On),

@@ -12,8 +12,8 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
 use sqlx::{Connection as _, PgPool, Postgres, Row as _, Sqlite, SqlitePool, Transaction};
 use tenantry_core::id::{
-    AccountId, AllowlistId, AuditId, Id, InvitationId, KeyId, LinkId, MailId, PasskeyId, RequestId, ResourceId,
-    RestrictionId, RoleId, SessionId, ShareId, TicketId, UserId,
+    AccountId, AllowlistId, AuditId, EndpointId, Id, InvitationId, KeyId, LinkId, MailId, PasskeyId, RequestId,
+    ResourceId, RestrictionId, RoleId, SessionId, ShareId, TicketId, UserId,
 };
 use tenantry_core::refusal::Code;
 use tenantry_core::{Document, Timestamp};
@@ -279,7 +279,7 @@ macro_rules! arg_from_ids {
 }
 
 arg_from_ids! {
-    AccountId AllowlistId AuditId InvitationId KeyId LinkId MailId PasskeyId RequestId ResourceId RestrictionId RoleId SessionId ShareId TicketId
+    AccountId AllowlistId AuditId EndpointId InvitationId KeyId LinkId MailId PasskeyId RequestId ResourceId RestrictionId RoleId SessionId ShareId TicketId
     UserId
 }
 
@@ -482,6 +482,9 @@ fn parse_json<T: for<'de> serde::Deserialize<'de>>(column: &'static str, text: &
 /// Constraints that callers can run into, and what they are told. SQLite names checks but not
 /// unique constraints: for those it reports the columns.
 const CONSTRAINTS: &[(&str, &str, Code)] = &[
+    ("api_pk", "api.id", Code::ApiTaken),
+    ("api_base_path", "api.base_path", Code::BasePathTaken),
+    ("endpoint_once", "endpoint.api_id, endpoint.method, endpoint.shape", Code::EndpointTaken),
     ("account_depth", "account_depth", Code::DepthExceeded),
     ("account_self_parent", "account_self_parent", Code::SelfParent),
     ("enrollment_link_uses", "enrollment_link_uses", Code::LinkExhausted),

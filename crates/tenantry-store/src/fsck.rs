@@ -219,7 +219,8 @@ const IMPOSSIBLE: &[(&str, &str)] = &[
     ),
     (
         "I10 an audit row in nobody's log",
-        "SELECT COUNT(*) AS n FROM audit_log a WHERE NOT EXISTS (SELECT 1 FROM audit_log_scope s WHERE s.audit_id = a.id)",
+        "SELECT COUNT(*) AS n FROM audit_log a WHERE a.action NOT LIKE 'api.%' AND a.action NOT LIKE 'endpoint.%' \
+           AND NOT EXISTS (SELECT 1 FROM audit_log_scope s WHERE s.audit_id = a.id)",
     ),
     (
         "I10 an account that nobody is recorded to have created",

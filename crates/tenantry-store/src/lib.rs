@@ -12,6 +12,8 @@
 //! | `rule` | what accounts, roles, people and keys may not do |
 //! | `membership`, `role`, `invitation` | the same for who belongs to an account |
 //! | `person`, `session`, `ticket`, `ceremony`, `throttle` | users and how they prove who they are, with named doors of their own |
+//! | `catalogue` | the APIs and endpoints, with the operator's door to them |
+//! | `feed` | what the snapshot of the data plane is made of |
 //! | [`fsck`] | the invariants, checked while the deployment runs |
 //!
 //! **The portable subset.** Ids `UUID`, hashes `BYTEA`, times and numbers `BIGINT`, flags
@@ -24,9 +26,11 @@
 
 mod account;
 mod audit;
+mod catalogue;
 mod ceremony;
 pub mod db;
 mod error;
+mod feed;
 pub mod fsck;
 mod invitation;
 mod key;
@@ -46,6 +50,7 @@ mod ticket;
 
 pub use account::{Child, Counts, Lined, SubtreeSize};
 pub use audit::{AuditFilter, AuditRow};
+pub use catalogue::CatalogueWrite;
 pub use ceremony::Ceremony;
 pub use db::Location;
 pub use error::{Error, Result};

@@ -89,6 +89,11 @@ pub(crate) struct About {
 }
 
 impl About {
+    /// Something that belongs to no account: `nobody` stands in the account's place.
+    pub(crate) fn deployment(nobody: AccountId) -> Self {
+        Self { account: nobody, parents: [None, None], roots: BTreeSet::from([nobody]) }
+    }
+
     /// A change of an account where it stands.
     pub(crate) fn account(account: &Account) -> Self {
         Self { account: account.id, parents: [None, None], roots: BTreeSet::from([account.root_id]) }

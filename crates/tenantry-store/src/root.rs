@@ -101,7 +101,7 @@ impl Store {
     }
 }
 
-fn check_operator(visit: &Visit) -> Result<()> {
+pub(crate) fn check_operator(visit: &Visit) -> Result<()> {
     if visit.credential == Credential::Operator && visit.assume.is_none() {
         return Ok(());
     }

@@ -101,16 +101,33 @@ pub(crate) fn networks_json(networks: &Networks) -> String {
 pub(crate) async fn rules_of(conn: &mut Conn, accounts: &BTreeMap<AccountId, Account>) -> Result<Rules> {
     let mut rules = Rules::default();
     for account in accounts.values().filter(|account| account.rule_count > 0) {
-        let of = concat!("SELECT ", restriction_columns!(), " FROM restriction WHERE account_id = $1 ORDER BY id");
-        for row in conn.all(of, args![account.id]).await? {
-            rules.restrictions.push(restriction(&row)?);
-        }
-        let of = concat!("SELECT ", allowlist_columns!(), " FROM ip_allowlist WHERE account_id = $1 ORDER BY id");
-        for row in conn.all(of, args![account.id]).await? {
-            rules.allowlists.push(allowlist(&row)?);
-        }
+        let own = rules_on(conn, account.id).await?;
+        rules.restrictions.extend(own.restrictions);
+        rules.allowlists.extend(own.allowlists);
     }
     Ok(rules)
+}
+
+/// The rules that an account holds.
+pub(crate) async fn rules_on(conn: &mut Conn, account: AccountId) -> Result<Rules> {
+    let of = concat!("SELECT ", restriction_columns!(), " FROM restriction WHERE account_id = $1 ORDER BY id");
+    let restrictions = conn.all(of, args![account]).await?;
+    let of = concat!("SELECT ", allowlist_columns!(), " FROM ip_allowlist WHERE account_id = $1 ORDER BY id");
+    let allowlists = conn.all(of, args![account]).await?;
+    Ok(Rules {
+        restrictions: restrictions.iter().map(restriction).collect::<Result<_>>()?,
+        allowlists: allowlists.iter().map(allowlist).collect::<Result<_>>()?,
+    })
+}
+
+/// The rules of all accounts that hold any.
+pub(crate) async fn rules_of_all(conn: &mut Conn) -> Result<Vec<(AccountId, Rules)>> {
+    let mut all = Vec::new();
+    for row in conn.all("SELECT id FROM account WHERE rule_count > 0 ORDER BY id", vec![]).await? {
+        let account = row.id("id")?;
+        all.push((account, rules_on(conn, account).await?));
+    }
+    Ok(all)
 }
 
 impl TenantRead {

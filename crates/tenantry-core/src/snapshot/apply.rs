@@ -6,9 +6,9 @@ use std::hash::{Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use super::pages::hash_of;
-use super::{Change, Credential, Held, Human, NONE, Node, Number, Resource, Snapshot, Worth};
+use super::{Change, Credential, Held, Human, NONE, Node, Number, Place, Resource, Snapshot, Worth};
 use crate::access::Rules;
-use crate::account::{Account, Kind, Status};
+use crate::account::Status;
 use crate::feature::Feature;
 use crate::id::{AccountId, Id, KeyId, ResourceId, UserId};
 use crate::key::Key;
@@ -68,15 +68,15 @@ impl Snapshot {
         })
     }
 
-    fn put_account(&mut self, account: &Account) {
+    fn put_account(&mut self, account: &Place) {
         let number = self.account_number_or_new(account.id);
         let parent = account.parent_id.map_or(NONE, |parent| self.account_number_or_new(parent));
         let Some(before) = self.accounts.get(number).copied() else { return };
         let node = Node {
             parent,
             status: account.status,
-            inherits_admins: account.inherits.admins,
-            is_personal: account.kind == Kind::Personal,
+            inherits_admins: account.inherits_admins,
+            is_personal: account.is_personal,
             features: self.features_for(before.features, &account.features),
             ..before
         };

@@ -8,7 +8,7 @@ use crate::account::{MAX_DEPTH, Status};
 use crate::id::{AccountId, KeyId, UserId};
 use crate::permission::{Permission, PermissionSet};
 use crate::restriction::{Restriction, Standing};
-use crate::rights::SHUT_OUT;
+use crate::rights::{OF_ACCOUNT, SHUT_OUT};
 use crate::role::{BuiltIn, RoleRef};
 
 const LONGEST: usize = MAX_DEPTH as usize;
@@ -91,7 +91,7 @@ impl Snapshot {
     pub(super) fn rights_of_account(&self, home: Number, line: &Line) -> PermissionSet {
         match line.place(home) {
             None => PermissionSet::NONE,
-            Some(above) if self.inherits(line, 0, above) => PermissionSet::ALL,
+            Some(above) if self.inherits(line, 0, above) => OF_ACCOUNT,
             Some(_) => SHUT_OUT,
         }
     }

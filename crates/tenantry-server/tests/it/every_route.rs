@@ -26,6 +26,7 @@ struct World {
     link: String,
     restriction: String,
     allowlist: String,
+    endpoint: String,
 }
 
 /// A body that the operation accepts. `who` keeps those apart whose attempts are counted.
@@ -65,6 +66,15 @@ fn sample(route: &Route, world: &World, who: &str) -> Option<Value> {
         "enrollment.enroll" => json!({"token": token, "name": "New", "email": email, "password": PASSWORD}),
         "features.assign" => json!({"seats.max": 20}),
         "members.update" => json!({"role": "member"}),
+        "catalogue.create" => json!({"id": "new", "name": "New", "basePath": "/new"}),
+        "catalogue.update" => json!({"name": "Renamed"}),
+        "catalogue.import" => json!({"openapi": "3.1.0", "paths": {"/x": {"get": {}}}}),
+        "catalogue.create_endpoint" => json!({"method": "POST", "path": "/new"}),
+        "catalogue.update_endpoint" => json!({"cost": 2}),
+        "decisions.decide" => json!({"key": "tny_live_x", "ip": "127.0.0.1", "method": "GET", "path": "/"}),
+        "decisions.decide_many" => {
+            json!({"decisions": [{"key": "tny_live_x", "ip": "127.0.0.1", "method": "GET", "path": "/"}]})
+        }
         "restrictions.create" => json!({"mode": "deny", "permissions": ["child.create"]}),
         "restrictions.update" => json!({"permissions": ["child.create", "key.manage"]}),
         "allowlists.create" => json!({"cidrs": ["127.0.0.0/8"]}),
@@ -77,6 +87,8 @@ fn sample(route: &Route, world: &World, who: &str) -> Option<Value> {
         | "accounts.close"
         | "allowlists.remove"
         | "authenticator.begin"
+        | "catalogue.remove"
+        | "catalogue.remove_endpoint"
         | "authenticator.remove"
         | "enrollment.revoke"
         | "hierarchy.remove_parent"
@@ -116,6 +128,8 @@ fn path(route: &Route, world: &World, account: &str) -> String {
         .replace("{role}", &world.role)
         .replace("{invitation}", &world.invitation)
         .replace("{link}", &world.link)
+        .replace("{api}", "voice")
+        .replace("{endpoint}", &world.endpoint)
         .replace("{restriction}", &world.restriction)
         .replace("{allowlist}", &world.allowlist)
         .replace("{session}", &nothing("ses"))
@@ -158,7 +172,7 @@ both_engines! {
             let nothing = |prefix: &str| NOBODY.replace("acc", prefix);
             let world = World {
                 account: own.clone(), other_parent: own.clone(), child: child.clone(), key: nothing("key"), resource: nothing("res"),
-                share: nothing("shr"), user: nothing("usr"), role: nothing("rol"), invitation: nothing("inv"), link: nothing("lnk"), restriction: nothing("rst"), allowlist: nothing("ipl"),
+                share: nothing("shr"), user: nothing("usr"), role: nothing("rol"), invitation: nothing("inv"), link: nothing("lnk"), restriction: nothing("rst"), allowlist: nothing("ipl"), endpoint: nothing("end"),
             };
             for route in routes().into_iter().filter(|route| route.path.contains("{account}")) {
                 let _ = write!(table, "| {} {} |", route.method, route.path);
@@ -195,6 +209,10 @@ both_engines! {
             let maintainer = api.member(&account, "maintainer", "maintainer").await;
             let member = api.member(&account, "member", "member").await;
             let user = api.member(&account, "somebody", "maintainer").await.id;
+            let voice = json!({"id": "voice", "name": "Voice", "basePath": "/voice"});
+            operator.post("/v1/apis", voice).await.created();
+            let endpoint = json!({"method": "POST", "path": "/tts/{voice}"});
+            let endpoint = operator.post("/v1/apis/voice/endpoints", endpoint).await.created().id();
             // Neither takes anything away from anybody who asks here.
             let rule = json!({"mode": "deny", "subject": {"userId": user}, "permissions": ["webhook.manage"]});
             let restriction = operator.assuming(&account).post(&format!("{at}/restrictions"), rule).await.created().id();
@@ -202,7 +220,7 @@ both_engines! {
             let allowlist = operator.post(&format!("{at}/ip-allowlists"), list).await.created().id();
             let parent_admin = api.member(&parent, "parent-admin", "admin").await;
             let nobodys = api.user("stranger").await;
-            let world = World { account, other_parent, child, key, resource, share, user, role, invitation, link, restriction, allowlist };
+            let world = World { account, other_parent, child, key, resource, share, user, role, invitation, link, restriction, allowlist, endpoint };
 
             let callers = [
                 ("anonymous", api.anonymous()),

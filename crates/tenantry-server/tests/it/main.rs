@@ -13,6 +13,7 @@ mod assume;
 mod audit;
 mod authenticator;
 mod contract;
+mod decisions;
 mod documents;
 mod every_route;
 mod idempotency;

@@ -1,0 +1,123 @@
+//! Decisions of the data plane.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A call that somebody wants to make.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DecisionRequest {
+    /// The key that they present.
+    pub key: String,
+    /// The value of `x-assume-org`, if they send one.
+    pub assume_org: Option<String>,
+    /// The address that they call from.
+    pub ip: String,
+    /// The method.
+    pub method: String,
+    /// The path as it was sent; what follows a `?` is not looked at.
+    pub path: String,
+    /// A resource that the call is about, if it is not named in the path.
+    pub resource: Option<DecisionResource>,
+    /// Whether every step is told.
+    #[serde(default)]
+    pub explain: bool,
+    /// Whether the question is hypothetical: nothing is reserved.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// A resource that a call is about.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DecisionResource {
+    /// What kind of thing.
+    pub kind: String,
+    /// Its id, or its id in its owner's system.
+    pub id: String,
+}
+
+/// Several calls, each judged for itself.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DecisionBatch {
+    /// 1 to 256.
+    pub decisions: Vec<DecisionRequest>,
+}
+
+/// The answers to several calls, in their order.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Decisions {
+    /// The answers.
+    pub decisions: Vec<Decision>,
+}
+
+/// Whether a call may happen.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Decision {
+    /// Whether it may.
+    pub allow: bool,
+    /// Why not: a code of the table of errors.
+    pub code: Option<String>,
+    /// The HTTP status that fits the code; 200 if the call may happen.
+    pub status: u16,
+    /// What decided, if it was something that somebody set.
+    pub rule: Option<DecidingRule>,
+    /// The account on whose behalf.
+    pub subject: Option<String>,
+    /// Who calls.
+    pub actor: Option<DecisionActor>,
+    /// The API that is called.
+    pub api: Option<String>,
+    /// The endpoint that is called.
+    pub endpoint: Option<String>,
+    /// What the call costs, in credits.
+    pub cost: i64,
+    /// The credits that are left; `null` where nothing is counted.
+    pub remaining: Option<i64>,
+    /// The revision that was decided at, in the changelog of the subject's tree.
+    pub rev: Option<String>,
+    /// All steps, if they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Vec<DecisionStep>>,
+}
+
+/// Who calls.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DecisionActor {
+    /// The account of the key.
+    pub account_id: Option<String>,
+    /// The key.
+    pub key_id: Option<String>,
+    /// The person whose key it is.
+    pub user_id: Option<String>,
+}
+
+/// Something that somebody set and that decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DecidingRule {
+    /// Its id, or the name of the feature.
+    pub id: String,
+    /// `restriction`, `ipAllowlist`, `keyNetworks` or `feature`.
+    pub kind: String,
+    /// The account that holds it.
+    pub account_id: Option<String>,
+    /// When it was last set, RFC 3339, UTC.
+    pub set_at: Option<String>,
+    /// Who set it: the id of a user or of a key, or `operator`.
+    pub set_by: Option<String>,
+}
+
+/// One step of a decision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DecisionStep {
+    /// What is asked.
+    pub step: String,
+    /// `passed`, `failed` or `not reached`.
+    pub verdict: String,
+}
