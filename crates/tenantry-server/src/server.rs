@@ -11,10 +11,9 @@ use tokio::task::JoinHandle;
 use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::config::{Config, SHORTEST_OPERATOR_TOKEN};
-use crate::plane::Plane;
 use crate::problem::{Error, Result};
 use crate::seal::{mac, sha256, sha256_parts};
-use crate::state::{App, Secrets};
+use crate::state::{App, Secrets, Services};
 use crate::{net, ops, plane, router, workers};
 
 /// Where a server listens.
@@ -107,6 +106,7 @@ async fn open(store: Store, clock: Clock, config: Config) -> Result<(App, Option
         Some(token) => Some(sha256(token.as_bytes())),
         None => None,
     };
+    let services = Services::open(&store, &config).await?;
     let fresh = format!("tny_operator_{}", hex(&chance.bytes::<24>()?));
     let deployment =
         Deployment { operator_hash: given.is_none().then(|| sha256(fresh.as_bytes())), cursor_secret: chance.bytes()? };
@@ -118,10 +118,7 @@ async fn open(store: Store, clock: Clock, config: Config) -> Result<(App, Option
         return Err(Error::internal("the deployment began with another `secret`: what it sealed could not be opened"));
     }
     let new_token = (given.is_none() && made).then_some(fresh);
-    let app = {
-        let plane = Plane::load(&store).await?;
-        App::new(store, clock, config, &Secrets { operator_hash, cursor_secret, secret }, plane)?
-    };
+    let app = App::new(store, clock, config, &Secrets { operator_hash, cursor_secret, secret }, services);
     Ok((app, new_token))
 }
 

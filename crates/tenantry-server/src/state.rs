@@ -38,6 +38,27 @@ pub(crate) struct Secrets {
     pub(crate) secret: [u8; 32],
 }
 
+/// What can fail to be there, made before anything is written down: a token that is made at the first start has to be shown.
+pub(crate) struct Services {
+    passwords: Passwords,
+    mailer: Mailer,
+    providers: Providers,
+    plane: Plane,
+}
+
+impl Services {
+    /// # Errors
+    /// If the configuration of mail or of providers is none, or the database fails.
+    pub(crate) async fn open(store: &Store, config: &Config) -> Result<Self> {
+        Ok(Self {
+            passwords: Passwords::new()?,
+            mailer: Mailer::new(config.smtp_url.as_deref(), config.smtp_ca.as_deref(), &config.mail_from)?,
+            providers: Providers::new(&config.providers)?,
+            plane: Plane::load(store).await?,
+        })
+    }
+}
+
 /// The shared state of a running server; cheap to clone.
 #[derive(Clone)]
 pub struct App(Arc<Shared>);
@@ -92,10 +113,9 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl App {
-    /// # Errors
-    /// If the configuration of mail or of providers is none.
-    pub(crate) fn new(store: Store, clock: Clock, config: Config, secrets: &Secrets, plane: Plane) -> Result<Self> {
-        Ok(Self(Arc::new(Shared {
+    pub(crate) fn new(store: Store, clock: Clock, config: Config, secrets: &Secrets, services: Services) -> Self {
+        let Services { passwords, mailer, providers, plane } = services;
+        Self(Arc::new(Shared {
             store,
             clock,
             chance: Chance::default(),
@@ -103,10 +123,10 @@ impl App {
             operator_hash: secrets.operator_hash,
             cursor_secret: secrets.cursor_secret,
             secret: secrets.secret,
-            passwords: Passwords::new()?,
+            passwords,
             plane,
-            mailer: Mailer::new(config.smtp_url.as_deref(), config.smtp_ca.as_deref(), &config.mail_from)?,
-            providers: Providers::new(&config.providers)?,
+            mailer,
+            providers,
             webauthn: passkeys::relying_party(&config.public_url),
             outbox: Notify::new(),
             sending: tokio::sync::Mutex::default(),
@@ -115,7 +135,7 @@ impl App {
             key_uses: Mutex::default(),
             session_uses: Mutex::default(),
             recent: Mutex::default(),
-        })))
+        }))
     }
 
     /// Marks an idempotency key as being answered; `None` if it is already.

@@ -69,9 +69,9 @@ impl Store {
     pub async fn feed_all(&self, mut take: impl FnMut(Change)) -> Result<()> {
         let mut conn = self.db.begin_scan().await?;
         let accounts = concat!("SELECT ", place_columns!(), " FROM account WHERE id > $1 ORDER BY id LIMIT $2");
-        batches(&mut conn, accounts, "id", |row| Ok(take(place(row)?))).await?;
+        batches(&mut conn, accounts, "id", |row| place(row).map(&mut take)).await?;
         let sql = "SELECT id, account_id, name, permissions FROM role WHERE id > $1 ORDER BY id LIMIT $2";
-        batches(&mut conn, sql, "id", |row| Ok(take(role(row)?))).await?;
+        batches(&mut conn, sql, "id", |row| role(row).map(&mut take)).await?;
         let sql = "SELECT m.account_id, m.user_id, m.role, m.role_id FROM membership m WHERE m.account_id IN (\
                      SELECT id FROM account WHERE id > $1 ORDER BY id LIMIT $2) ORDER BY m.account_id";
         let mut from = None;
@@ -86,13 +86,13 @@ impl Store {
             key_columns!(),
             ", k.hash AS key_hash FROM api_key k WHERE k.id > $1 ORDER BY k.id LIMIT $2"
         );
-        batches(&mut conn, keys, "key_id", |row| Ok(take(hashed_key(row)?))).await?;
+        batches(&mut conn, keys, "key_id", |row| hashed_key(row).map(&mut take)).await?;
         for (account, rules) in rules_of_all(&mut conn).await? {
             take(Change::Rules(account, rules));
         }
         let sql = "SELECT id FROM resource WHERE id > $1 ORDER BY id LIMIT $2";
-        let mut resources = Vec::new();
-        batches(&mut conn, sql, "id", |row| Ok(resources.push(row.id::<ResourceId>("id")?))).await?;
+        let mut resources: Vec<ResourceId> = Vec::new();
+        batches(&mut conn, sql, "id", |row| row.id("id").map(|id| resources.push(id))).await?;
         for id in resources {
             take(resource(&mut conn, id).await?);
         }

@@ -1,12 +1,13 @@
-//! Programs of other people that the product is tested against: a mail server, an identity provider.
+//! Programs of other people that the product is tested against: a mail server, an identity provider, proxies.
 //!
 //! They are installed by `cargo xtask test` into the directory that `TENANTRY_TEST_PEERS` names. Tests fail without it.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::fresh_directory;
 
@@ -17,6 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Peer {
     child: Child,
     lines: Receiver<String>,
+    /// Its files, which go with it.
+    directory: Option<PathBuf>,
     /// Where it listens, on the loopback interface.
     pub port: u16,
 }
@@ -79,6 +82,60 @@ impl Peer {
         Self::start(node)
     }
 
+    /// nginx with this configuration, which has it listen on `port`.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[must_use]
+    pub fn nginx(configuration: &str, port: u16) -> Self {
+        let directory = fresh_directory("nginx");
+        let mut nginx = Command::new(installed().join("debian/usr/sbin/nginx"));
+        // What Debian's nginx writes to by default belongs to root.
+        let mut own = "http { access_log off;".to_owned();
+        for kind in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {
+            own.push_str(&format!(" {kind}_temp_path {}/{kind};", directory.display()));
+        }
+        let configuration = written(&directory, &configuration.replacen("http {", &own, 1));
+        nginx.arg("-p").arg(&directory).args(["-e", "stderr", "-c"]).arg(configuration);
+        nginx.args(["-g", &format!("daemon off; master_process off; pid {}/pid;", directory.display())]);
+        Self::listening(nginx, directory, port)
+    }
+
+    /// Caddy with this configuration, which has it listen on `port`.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[must_use]
+    pub fn caddy(configuration: &str, port: u16) -> Self {
+        let directory = fresh_directory("caddy");
+        let mut caddy = Command::new(installed().join("debian/usr/bin/caddy"));
+        caddy.args(["run", "--adapter", "caddyfile", "--config"]).arg(written(&directory, configuration));
+        caddy.env("HOME", &directory);
+        Self::listening(caddy, directory, port)
+    }
+
+    /// Starts a program and waits until somebody can connect to it.
+    #[expect(clippy::panic, reason = "a test that cannot run must fail")]
+    fn listening(mut command: Command, directory: PathBuf, port: u16) -> Self {
+        let started = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+        let mut child = started.unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let (sender, lines) = channel();
+        let log = child.stderr.take().unwrap_or_else(|| panic!("no log of {command:?}"));
+        std::thread::spawn(move || {
+            for line in BufReader::new(log).lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        let peer = Self { child, lines, directory: Some(directory), port };
+        let end = Instant::now() + PATIENCE;
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            let log = || peer.lines.try_iter().collect::<Vec<_>>().join("\n");
+            assert!(Instant::now() < end, "{command:?} does not listen: {}", log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        peer
+    }
+
     #[expect(clippy::panic, reason = "a test that cannot run must fail")]
     fn start(mut command: Command) -> Self {
         let started = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
@@ -90,7 +147,7 @@ impl Peer {
                 let _ = sender.send(line);
             }
         });
-        let mut peer = Self { child, lines, port: 0 };
+        let mut peer = Self { child, lines, directory: None, port: 0 };
         let first = peer.line();
         peer.port = first.parse().unwrap_or_else(|_| panic!("{command:?} said {first:?}"));
         peer
@@ -111,6 +168,9 @@ impl Drop for Peer {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if let Some(directory) = &self.directory {
+            let _ = std::fs::remove_dir_all(directory);
+        }
     }
 }
 
@@ -128,6 +188,25 @@ fn smtp_server() -> Command {
     let mut python = Command::new("python3");
     python.env("PYTHONPATH", installed().join("python")).arg(script("smtp.py"));
     python
+}
+
+/// A port of the loopback interface that was free a moment ago.
+///
+/// # Panics
+/// If there is none.
+#[must_use]
+#[expect(clippy::panic, reason = "a test that cannot run must fail")]
+pub fn free_port() -> u16 {
+    let bound = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
+    bound.unwrap_or_else(|error| panic!("no port: {error}")).port()
+}
+
+/// A configuration as a file.
+#[expect(clippy::panic, reason = "a test that cannot run must fail")]
+fn written(directory: &Path, configuration: &str) -> PathBuf {
+    let path = directory.join("configuration");
+    std::fs::write(&path, configuration).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    path
 }
 
 fn script(name: &str) -> PathBuf {

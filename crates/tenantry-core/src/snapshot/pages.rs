@@ -228,7 +228,7 @@ mod tests {
         #[test]
         fn an_index_is_a_map(steps in prop::collection::vec((any::<bool>(), 0_u64..64), 0..300)) {
             // Few shards and few tags, so that they collide.
-            let hash = |key: u64| (key & 1) << 52 | key / 16;
+            let hash = |key: u64| ((key & 1) << 52) | (key / 16);
             let (mut index, mut model) = (Index::default(), std::collections::BTreeMap::new());
             for (number, (insert, key)) in (0..).zip(steps) {
                 match (insert, model.get(&key).copied()) {

@@ -63,11 +63,12 @@ pub(crate) fn authorize(ctx: &Ctx, waiting: &Waiting) -> Result<Reply<api::Decis
         (headers::ENDPOINT, told.endpoint.clone()),
         (headers::COST, Some(told.cost.to_string())),
     ];
+    // All of them, empty where there is nothing to say: a proxy that copies a header which is not there may leave in its place
+    // what a client sent under that name, or worse.
+    // All of them, empty where there is nothing to say: a proxy that copies a header which is not there may leave in its place
+    // what a client sent under that name, or worse.
     let reply = Reply::to_anybody(told);
-    Ok(said
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value?)))
-        .fold(reply, |reply, (name, value)| reply.header(name, value)))
+    Ok(said.into_iter().fold(reply, |reply, (name, value)| reply.header(name, value.unwrap_or_default())))
 }
 
 /// The caller is told which rule it was by its id alone: whose it is, their own administrators can see.

@@ -36,7 +36,9 @@ fn sample(route: &Route, world: &World, who: &str) -> Option<Value> {
     let answer = json!({"ceremony": token, "credential": {}});
     Some(match route.id.as_str() {
         "accounts.create" | "hierarchy.create_child" => json!({"name": "New", "email": "new@example.com"}),
-        "accounts.update" | "resources.update" | "roles.update" | "users.update_me" => json!({"name": "Renamed"}),
+        "accounts.update" | "catalogue.update" | "resources.update" | "roles.update" | "users.update_me" => {
+            json!({"name": "Renamed"})
+        }
         "accounts.limits" => json!({"maxDepth": 4}),
         "hierarchy.set_parent" => json!({"parentId": world.other_parent}),
         "settings.update" => json!({"timezone": "UTC"}),
@@ -67,7 +69,6 @@ fn sample(route: &Route, world: &World, who: &str) -> Option<Value> {
         "features.assign" => json!({"seats.max": 20}),
         "members.update" => json!({"role": "member"}),
         "catalogue.create" => json!({"id": "new", "name": "New", "basePath": "/new"}),
-        "catalogue.update" => json!({"name": "Renamed"}),
         "catalogue.import" => json!({"openapi": "3.1.0", "paths": {"/x": {"get": {}}}}),
         "catalogue.create_endpoint" => json!({"method": "POST", "path": "/new"}),
         "catalogue.update_endpoint" => json!({"cost": 2}),

@@ -24,6 +24,7 @@ mod members;
 mod network;
 mod passkeys;
 mod providers;
+mod proxies;
 mod resources;
 mod rules;
 mod settings;

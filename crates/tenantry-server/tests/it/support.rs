@@ -214,7 +214,12 @@ impl Caller<'_> {
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
-        let mut request = self.api.http.request(method, format!("{}{path}", self.api.base));
+        self.request_to(method, &format!("{}{path}", self.api.base))
+    }
+
+    /// The same to another server.
+    pub(crate) fn request_to(&self, method: Method, url: &str) -> reqwest::RequestBuilder {
+        let mut request = self.api.http.request(method, url);
         if let Some(credential) = &self.credential {
             request = request.header("x-api-key", credential);
         }

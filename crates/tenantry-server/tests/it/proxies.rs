@@ -1,0 +1,133 @@
+//! Real proxies in front of a small API, with the configurations that are handed out in `deploy/`.
+
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::extract::Request;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tenantry_core::network::Networks;
+use tenantry_server::Config;
+use tenantry_store::Limits;
+use tenantry_testkit::both_engines;
+use tenantry_testkit::peers::{Peer, free_port};
+use tokio::net::TcpListener;
+
+use crate::support::{Api, Caller, NOBODY};
+
+/// An API that answers with what it was sent.
+async fn upstream() -> SocketAddr {
+    let echo = async |request: Request| {
+        let headers: serde_json::Map<_, _> = request
+            .headers()
+            .iter()
+            .map(|(name, value)| (name.to_string(), json!(value.to_str().unwrap_or("?"))))
+            .collect();
+        axum::body::Body::from(json!({"path": request.uri().to_string(), "headers": headers}).to_string())
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("address");
+    // It ends with the runtime of the test.
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(echo)).await });
+    address
+}
+
+/// A shipped configuration with the addresses of this test.
+fn shipped(name: &str, api: &Api, upstream: SocketAddr, port: u16) -> String {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy").join(name);
+    let text = std::fs::read_to_string(path).expect("the configuration");
+    let text = text.replace("127.0.0.1:8080", &api.running.control.to_string());
+    text.replace("127.0.0.1:9000", &upstream.to_string()).replace("127.0.0.1:8088", &format!("127.0.0.1:{port}"))
+}
+
+/// A call through the proxy: its status, and its body.
+async fn call(caller: &Caller<'_>, port: u16, path: &str, headers: &[(&str, &str)]) -> (u16, Value) {
+    let url = format!("http://127.0.0.1:{port}{path}");
+    let mut request = caller.request_to(Method::GET, &url);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let answer = request.send().await.expect("an answer");
+    let status = answer.status().as_u16();
+    (status, serde_json::from_slice(&answer.bytes().await.expect("a body")).unwrap_or(Value::Null))
+}
+
+async fn behind(api: &Api, proxy: impl Fn(SocketAddr, u16) -> Peer) {
+    let operator = api.operator();
+    operator.post("/v1/apis", json!({"id": "voice", "name": "Voice", "basePath": "/voice"})).await.created();
+    for endpoint in [
+        json!({"method": "GET", "path": "/languages"}),
+        json!({"method": "GET", "path": "/clones/{clone}", "feature": "voice-cloning"}),
+        json!({"method": "GET", "path": "/admin", "permission": "audit.read"}),
+        json!({"method": "GET", "path": "/internal"}),
+        json!({"method": "GET", "path": "/takes/{take}", "resource": {"kind": "take", "name": "take"}}),
+    ] {
+        operator.post("/v1/apis/voice/endpoints", endpoint).await.created();
+    }
+    let [parent, account, child] = api.line("Acme").await;
+    let at = format!("/v1/accounts/{account}");
+    let made = api.new_key(&account, json!({"name": "k"})).await;
+    let key = api.key(&made.text("secret"));
+    let port = free_port();
+    let _proxy = proxy(upstream().await, port);
+
+    // What is allowed arrives, with who it is from; what a client says about that does not.
+    let spoofed = [("x-tenantry-account", NOBODY), ("x-tenantry-user", "usr_1"), ("x-assume-org", child.as_str())];
+    let (status, seen) = call(&key, port, "/voice/languages?q=%20a", &spoofed).await;
+    assert_eq!((status, &seen["path"]), (200, &json!("/voice/languages?q=%20a")), "{seen}");
+    let told = |name: &str| seen["headers"][format!("x-tenantry-{name}")].as_str().unwrap_or_default().to_owned();
+    assert_eq!(
+        ["account", "actor", "key", "user"].map(told),
+        [child.clone(), account.clone(), made.id(), String::new()]
+    );
+    assert!(seen["headers"]["x-api-key"].is_null(), "the key stays here");
+
+    let denied = async |caller: &Caller<'_>, path: &str, headers: &[(&str, &str)], status: u16, code: &str| {
+        let (is, body) = call(caller, port, path, headers).await;
+        assert_eq!((is, body["code"].as_str()), (status, Some(code)), "{path}: {body}");
+    };
+    denied(&api.anonymous(), "/voice/languages", &[], 401, "credential_missing").await;
+    denied(&api.key("nonsense"), "/voice/languages", &[], 401, "key_malformed").await;
+    let unknown = tenantry_core::secret::compose(tenantry_core::secret::Label::Live, &[7; 64]);
+    denied(&api.key(&unknown), "/voice/languages", &[], 401, "key_unknown").await;
+    denied(&key, "/voice/languages", &[("x-assume-org", &parent)], 403, "assume_forbidden").await;
+    denied(&key, "/voice/nothing", &[], 404, "endpoint_unknown").await;
+    denied(&key, "/voice/languages%2f", &[], 400, "path_invalid").await;
+    denied(&key, "/voice/clones/7", &[], 403, "feature_missing").await;
+    denied(&key, "/voice/takes/7", &[], 403, "resource_not_shared").await;
+    let scoped = api.new_key(&account, json!({"name": "s", "scopes": ["credits.consume"]})).await.text("secret");
+    denied(&api.key(&scoped), "/voice/admin", &[], 403, "permission_denied").await;
+    let rule = json!({"mode": "deny", "endpoints": [{"api": "voice", "path": "/internal"}]});
+    operator.assuming(&account).post(&format!("{at}/restrictions"), rule).await.created();
+    for path in ["/voice/internal", "/voice/internal/"] {
+        denied(&key, path, &[], 403, "endpoint_restricted").await;
+    }
+    let elsewhere = json!({"api": "voice", "cidrs": ["192.0.2.0/24"]});
+    let list = operator.post(&format!("{at}/ip-allowlists"), elsewhere).await.created().id();
+    denied(&key, "/voice/languages", &[("x-forwarded-for", "192.0.2.1")], 403, "ip_not_allowed").await;
+    operator.patch(&format!("{at}/ip-allowlists/{list}"), json!({"cidrs": ["127.0.0.0/8"]})).await.ok();
+    assert_eq!(call(&key, port, "/voice/languages", &[]).await.0, 200);
+    operator.act(&format!("/v1/accounts/{parent}/suspend")).await.ok();
+    denied(&key, "/voice/languages", &[], 403, "account_suspended").await;
+    operator.act(&format!("/v1/accounts/{parent}/activate")).await.ok();
+    operator.act(&format!("{at}/keys/{}/revoke", made.id())).await.ok();
+    denied(&key, "/voice/languages", &[], 401, "key_revoked").await;
+}
+
+fn config() -> Config {
+    Config { trusted_proxies: Networks::parse(&["127.0.0.1"]).expect("networks"), ..Config::default() }
+}
+
+both_engines! {
+    async fn nginx_asks_before_it_forwards(database) {
+        Api::run_with(database, Limits::DEFAULT, config(), async |api| {
+            behind(api, |upstream, port| Peer::nginx(&shipped("nginx.conf", api, upstream, port), port)).await;
+        }).await;
+    }
+
+    async fn caddy_asks_before_it_forwards(database) {
+        Api::run_with(database, Limits::DEFAULT, config(), async |api| {
+            behind(api, |upstream, port| Peer::caddy(&shipped("Caddyfile", api, upstream, port), port)).await;
+        }).await;
+    }
+}
