@@ -10,6 +10,7 @@
 //! | [`children`] | how long a page of children takes among a million accounts |
 //! | [`moves`] | how long a subtree of 10,000 accounts takes to another tree |
 //! | [`rights`] | how long it takes to find out what a person may do |
+//! | [`decide`] | how long it takes to find out whether a call may happen |
 //! | [`sign_ins`] | how many users sign in in a second |
 //! | [`product`], [`client`] | a server to measure, and requests that cost little to make |
 //! | [`plain`], [`disk`] | the floors: SQL through the driver alone, and a disk that is told to keep its promise |
@@ -22,6 +23,7 @@
 mod children;
 mod client;
 mod creates;
+mod decide;
 mod disk;
 mod machine;
 mod moves;
@@ -81,6 +83,10 @@ async fn measure(benchmark: Benchmark, options: &Options) -> Result<String> {
         eprintln!("{benchmark} …");
         return Ok(table::markdown(benchmark, options, &rights::run()?));
     }
+    if benchmark == Benchmark::Decide {
+        eprintln!("{benchmark} …");
+        return Ok(table::markdown(benchmark, options, &decide::run(options.accounts)?));
+    }
     for engine in &options.engines {
         eprintln!("{benchmark} on {engine} …");
         let mut scratch = Scratch::new(*engine)?;
@@ -97,6 +103,7 @@ async fn on(scratch: &mut Scratch, benchmark: Benchmark, options: &Options) -> R
         Benchmark::Children => children::run(scratch, options).await,
         Benchmark::Move => moves::run(scratch).await,
         Benchmark::Rights => rights::run(),
+        Benchmark::Decide => decide::run(options.accounts),
         Benchmark::SignIns => sign_ins::run(scratch, options).await,
     }
 }

@@ -7,18 +7,19 @@ use crate::Result;
 
 /// How to call this.
 pub(crate) const USAGE: &str = "\
-Usage: cargo xtask bench [creates|children|move|rights|sign-ins]… [--sqlite|--postgres] [--seconds N] [--accounts N]
+Usage: cargo xtask bench [creates|children|move|rights|decide|sign-ins]… [--sqlite|--postgres] [--seconds N] [--accounts N]
 
   creates        accounts created in a second by 16 clients
   children       a page of 100 children among a million accounts
   move           a subtree of 10,000 accounts, moved between two trees
   rights         what a user with 5 memberships may do on a path of 5 levels; no engine
+  decide         whether a call may happen, among a million accounts and keys in memory; no engine
   sign-ins       users who sign in with a password, by 16 clients
 
   --sqlite       only on SQLite
   --postgres     only on PostgreSQL
   --seconds N    how long product and floor are measured in each of the five rounds (3)
-  --accounts N   how many accounts there are for `children` (1000000)
+  --accounts N   how many accounts there are for `children` and `decide` (1000000)
 
 The SQLite files are in the directory for temporary files: set TMPDIR to measure on another disk.";
 
@@ -29,11 +30,12 @@ pub(crate) enum Benchmark {
     Children,
     Move,
     Rights,
+    Decide,
     SignIns,
 }
 
 impl Benchmark {
-    const ALL: [Self; 5] = [Self::Creates, Self::Children, Self::Move, Self::Rights, Self::SignIns];
+    const ALL: [Self; 6] = [Self::Creates, Self::Children, Self::Move, Self::Rights, Self::Decide, Self::SignIns];
 
     const fn name(self) -> &'static str {
         match self {
@@ -41,6 +43,7 @@ impl Benchmark {
             Self::Children => "children",
             Self::Move => "move",
             Self::Rights => "rights",
+            Self::Decide => "decide",
             Self::SignIns => "sign-ins",
         }
     }
@@ -114,7 +117,7 @@ mod tests {
     #[test]
     fn everything_is_measured_unless_something_is_chosen() {
         let all = parse("").expect("no arguments are fine");
-        assert_eq!((all.benchmarks.len(), all.engines.len()), (5, 2));
+        assert_eq!((all.benchmarks.len(), all.engines.len()), (6, 2));
         let some = parse("move --sqlite --seconds 7").expect("all of these exist");
         assert_eq!((some.benchmarks, some.engines), (vec![Benchmark::Move], vec![Engine::Sqlite]));
         assert_eq!(some.stretch, Duration::from_secs(7));

@@ -10,9 +10,11 @@
 //! | `apply` | how changes become the next snapshot |
 //! | `line` | accounts with their ancestors, and what people and keys may do over them |
 //! | `decide` | may this call happen? |
+//! | `explain` | what would change the answer |
 
 mod apply;
 mod decide;
+mod explain;
 mod line;
 mod pages;
 
@@ -32,6 +34,7 @@ use crate::role::{Role, RoleRef};
 use crate::time::Timestamp;
 
 pub use decide::{Decision, Denial, Presented, Request, Rule};
+pub use explain::Fix;
 use pages::{Index, Pages};
 
 /// One thing that is different now. What is given is the whole present state of the thing.

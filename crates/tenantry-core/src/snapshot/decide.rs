@@ -5,8 +5,9 @@
 
 use std::net::IpAddr;
 
-use super::Snapshot;
 use super::line::{ASSUME, Line, Who};
+use super::pages::hash_of;
+use super::{Credential, Human, Number, Snapshot};
 use crate::access::check_active;
 use crate::account::Status;
 use crate::allowlist::Allowlist;
@@ -165,11 +166,9 @@ impl Snapshot {
     }
 
     /// Steps 1 to 3: the key, and the people behind it.
-    fn authenticate<'a>(&'a self, request: &Request<'_>) -> Passed<'a, Who<'a>> {
+    pub(super) fn authenticate<'a>(&'a self, request: &Request<'_>) -> Passed<'a, Who<'a>> {
         let Presented::Hash(hash) = request.presented else { return Err(Code::KeyMalformed.into()) };
-        let is = |number| self.keys.get(number).is_some_and(|key| key.hash == hash);
-        let number = self.key_numbers.find(super::pages::hash_of(&hash), is);
-        let key = number.and_then(|number| self.keys.get(number)).ok_or(Code::KeyUnknown)?;
+        let key = self.key(&hash).ok_or(Code::KeyUnknown)?;
         if key.revoked {
             return Err(Code::KeyRevoked.into());
         }
@@ -185,19 +184,35 @@ impl Snapshot {
         Ok(Who { key, people, home: key.account, ceiling: key.scopes, own })
     }
 
+    fn key(&self, hash: &[u8; 32]) -> Option<&Credential> {
+        let is = |number| self.keys.get(number).is_some_and(|key| key.hash == *hash);
+        self.keys.get(self.key_numbers.find(hash_of(hash), is)?)
+    }
+
+    /// The key that was presented, if it is neither revoked nor expired.
+    pub(super) fn usable_key(&self, request: &Request<'_>) -> Option<&Credential> {
+        let Presented::Hash(hash) = request.presented else { return None };
+        self.key(&hash).filter(|key| !key.revoked && key.expires_at > request.now)
+    }
+
+    /// The one person whose personal account's key this is: it goes wherever they are a member.
+    pub(super) fn roaming_person<'a>(&self, who: &Who<'a>) -> Option<&'a Human> {
+        let ([Some(person), None] | [None, Some(person)]) = who.people else { return None };
+        self.node(who.own.end()).is_some_and(|node| node.is_personal).then_some(person)
+    }
+
+    /// Whether somebody behind the key is a member of the account.
+    pub(super) fn is_member(&self, who: &Who<'_>, account: Number) -> bool {
+        who.people.into_iter().flatten().any(|human| human.held.iter().any(|held| held.account == account))
+    }
+
     /// Step 5: who acts once they act for another account, and that account's line.
-    fn assume<'a>(&'a self, who: &Who<'a>, id: AccountId) -> Passed<'a, (Who<'a>, Line)> {
+    pub(super) fn assume<'a>(&'a self, who: &Who<'a>, id: AccountId) -> Passed<'a, (Who<'a>, Line)> {
         let number = self.account_number(id).ok_or(Code::AssumeForbidden)?;
         let line = self.line(number);
-        // The key of one person in their personal account goes wherever they are a member.
-        let person = match who.people {
-            [Some(one), None] | [None, Some(one)] => Some(one),
-            _ => None,
-        };
-        let person = person.filter(|_| self.node(who.own.end()).is_some_and(|node| node.is_personal));
-        let is_member = person.is_some_and(|human| human.held.iter().any(|held| held.account == number));
-        let rights = self.rights(who, &line, person.is_some());
-        let may = rights.holds(ASSUME) || (is_member && who.ceiling.holds(ASSUME));
+        let roams = self.roaming_person(who).is_some();
+        let rights = self.rights(who, &line, roams);
+        let may = rights.holds(ASSUME) || (roams && self.is_member(who, number) && who.ceiling.holds(ASSUME));
         if !may || self.status(&line) != Status::Active {
             return Err(Code::AssumeForbidden.into());
         }
@@ -264,7 +279,7 @@ impl Snapshot {
         Ok(())
     }
 
-    fn has_resource(&self, line: &Line, kind: &str, name: &str) -> bool {
+    pub(super) fn has_resource(&self, line: &Line, kind: &str, name: &str) -> bool {
         let Some(subject) = self.node(line.end()).map(|node| node.id) else { return false };
         line.iter().filter_map(|number| self.node(number)).any(|owner| {
             self.resource_of(owner.id, kind, name).is_some_and(|resource| {
