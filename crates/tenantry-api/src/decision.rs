@@ -82,6 +82,34 @@ pub struct Decision {
     /// All steps, if they were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace: Option<Vec<DecisionStep>>,
+    /// What would let the call through the step that denied it, all of it together, if that was asked for. A later step may
+    /// deny it still.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fixes: Option<Vec<DecisionFix>>,
+}
+
+/// One change that would be needed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DecisionFix {
+    /// What has to be done: `useAnotherKey`, `actForAnotherAccount`, `callSomethingElse`, `callFromElsewhere`, `activate`, `giveRole`,
+    /// `inheritAdmins`, `widenScopes`, `addAddress`, `liftRestriction`, `assignFeature` or `shareResource`.
+    pub action: String,
+    /// On which account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account_id: Option<String>,
+    /// For whom.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<String>,
+    /// Of which key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<String>,
+    /// By which rule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule_id: Option<String>,
+    /// Which permission, feature or resource (`kind:name`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub what: Option<String>,
 }
 
 /// Who calls.

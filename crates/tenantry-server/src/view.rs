@@ -8,7 +8,7 @@ use tenantry_core::account::{Account, Status};
 use tenantry_core::allowlist::Allowlist;
 use tenantry_core::catalogue::{Api, Catalogue, Endpoint, NamedResource};
 use tenantry_core::feature::Feature;
-use tenantry_core::id::SessionId;
+use tenantry_core::id::{AccountId, SessionId};
 use tenantry_core::invitation::{Invitation, Inviter};
 use tenantry_core::key::{Key, State};
 use tenantry_core::lineage::Lineage;
@@ -19,6 +19,7 @@ use tenantry_core::refusal::Code;
 use tenantry_core::restriction::{Endpoints, Imposer, Restriction, Target};
 use tenantry_core::role::{Role, RoleRef, check_rank};
 use tenantry_core::session::Session;
+use tenantry_core::snapshot::Fix;
 use tenantry_core::{Document, Timestamp};
 use tenantry_store::{AuditRow, Belonging, Child, EnrollmentLink, Lined, Member, Page, Paged, Resource, Share, User};
 
@@ -330,6 +331,40 @@ pub(crate) fn endpoint(own: &Endpoint) -> api::Endpoint {
         settle: own.settle.to_string(),
         created_at: instant(own.created_at),
         updated_at: instant(own.updated_at),
+    }
+}
+
+pub(crate) fn fix(fix: &Fix) -> api::DecisionFix {
+    let to = |action: &str| api::DecisionFix { action: action.to_owned(), ..api::DecisionFix::default() };
+    let on =
+        |action: &str, account: AccountId| api::DecisionFix { account_id: Some(account.to_string()), ..to(action) };
+    match fix {
+        Fix::AnotherKey => to("useAnotherKey"),
+        Fix::AnotherSubject => to("actForAnotherAccount"),
+        Fix::AnotherCall => to("callSomethingElse"),
+        Fix::AnotherAddress => to("callFromElsewhere"),
+        Fix::Activate(account) => on("activate", *account),
+        Fix::InheritAdmins(account) => on("inheritAdmins", *account),
+        Fix::GiveRole(user, account, permission) => api::DecisionFix {
+            user_id: Some(user.to_string()),
+            what: Some(permission.to_string()),
+            ..on("giveRole", *account)
+        },
+        Fix::WidenScopes(key, permission) => {
+            api::DecisionFix { key_id: Some(key.to_string()), what: Some(permission.to_string()), ..to("widenScopes") }
+        }
+        Fix::AddAddress(list, account) => {
+            api::DecisionFix { rule_id: Some(list.to_string()), ..on("addAddress", *account) }
+        }
+        Fix::Lift(rule, account) => {
+            api::DecisionFix { rule_id: Some(rule.to_string()), ..on("liftRestriction", *account) }
+        }
+        Fix::AssignFeature(account, name) => {
+            api::DecisionFix { what: Some(name.clone()), ..on("assignFeature", *account) }
+        }
+        Fix::ShareResource(account, kind, name) => {
+            api::DecisionFix { what: Some(format!("{kind}:{name}")), ..on("shareResource", *account) }
+        }
     }
 }
 

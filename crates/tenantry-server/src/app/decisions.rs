@@ -6,7 +6,7 @@ use tenantry_api as api;
 use tenantry_core::event::{Revision, bucket};
 use tenantry_core::method::Method;
 use tenantry_core::refusal::{Code, Kind};
-use tenantry_core::snapshot::{Decision, Denial, Presented, Request, Rule, Snapshot};
+use tenantry_core::snapshot::{Decision, Denial, Fix, Presented, Request, Rule, Snapshot};
 use tenantry_core::{Refusal, Timestamp, secret};
 
 use crate::ctx::Ctx;
@@ -120,7 +120,11 @@ fn answer(snapshot: &Snapshot, asked: &api::DecisionRequest, now: Timestamp) -> 
     } else if decision.outcome.is_ok() && method.is_none() {
         decision.outcome = Err(Code::EndpointUnknown.into());
     }
-    Ok(told(snapshot, &decision, asked.explain))
+    let mut told = told(snapshot, &decision, asked.explain);
+    if asked.explain {
+        told.fixes = Some(fixes(snapshot, &request, assumed.is_err() || method.is_none()));
+    }
+    Ok(told)
 }
 
 /// A credential by its text.
@@ -153,7 +157,18 @@ fn told(snapshot: &Snapshot, decision: &Decision<'_>, explain: bool) -> api::Dec
             let bucket = bucket(root);
             Revision { bucket, rev: snapshot.revision(bucket) }.to_string()
         }),
+        fixes: None,
         trace: explain.then(|| trace(denial.map(|denial| denial.code))),
+    }
+}
+
+/// What would change the answer. What is no call at all would have to be another one.
+fn fixes(snapshot: &Snapshot, request: &Request<'_>, is_no_call: bool) -> Vec<api::DecisionFix> {
+    let fixes = snapshot.fixes(request);
+    if fixes.is_empty() && is_no_call {
+        vec![view::fix(&Fix::AnotherCall)]
+    } else {
+        fixes.iter().map(view::fix).collect()
     }
 }
 

@@ -1,11 +1,13 @@
 //! The data plane: what is sold, and whether calls may happen.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use reqwest::Method;
 use serde_json::{Value, json};
 use tenantry_core::network::Networks;
 use tenantry_server::Config;
 use tenantry_store::Limits;
-use tenantry_testkit::both_engines;
+use tenantry_testkit::{Random, both_engines, setting};
 
 use crate::support::{Answer, Api, NOBODY};
 
@@ -137,6 +139,7 @@ both_engines! {
             let rule = operator.assuming(&account).post(&format!("{at}/restrictions"), rule).await.created().id();
             let restricted = denied(api, with(admin.clone(), &[("explain", json!(true))]), 403, "endpoint_restricted").await;
             assert_eq!((&restricted.body["rule"]["id"], &restricted.body["rule"]["accountId"]), (&json!(rule), &json!(account)));
+            assert_eq!(restricted.body["fixes"], json!([{"action": "liftRestriction", "accountId": account, "ruleId": rule}]));
             let verdicts: Vec<_> = restricted.body["trace"].as_array().expect("steps").iter().map(|step| step["verdict"].as_str().unwrap_or_default()).collect();
             assert_eq!((verdicts[7], verdicts[8], verdicts[9]), ("passed", "failed", "not reached"));
 
@@ -185,6 +188,31 @@ both_engines! {
             assert!(!own.body.to_string().contains("voice-cloning\":{"), "nor is it shown as one that counts: {}", own.body);
             assign(&parent, json!({"voice-cloning": true})).await;
             allowed(api, clone).await;
+        }).await;
+    }
+
+    async fn an_explanation_says_what_would_change_the_answer(database) {
+        Api::run(database, async |api| {
+            catalogue(api).await;
+            let [parent, account] = api.line("Acme").await;
+            let boss = api.member(&parent, "boss", "admin").await;
+            let bob = api.member(&account, "bob", "member").await;
+            let key = bob.post(&format!("/v1/accounts/{account}/keys"), json!({"name": "b"})).await.created();
+            let own = with(call(&key.text("secret")), &[("explain", json!(true))]);
+            assert_eq!(allowed(api, own.clone()).await.body["fixes"], json!([]));
+            let fixes = async |changes: &[(&str, Value)]| decide(api, with(own.clone(), changes)).await.body["fixes"].clone();
+            let admin = fixes(&[("path", json!("/voice/admin"))]).await;
+            assert_eq!(admin, json!([{"action": "giveRole", "accountId": account, "userId": bob.id, "what": "key.manage"}]));
+            let clone = fixes(&[("method", json!("POST")), ("path", json!("/voice/clone"))]).await;
+            let assign = |account: &str| json!({"action": "assignFeature", "accountId": account, "what": "voice-cloning"});
+            assert_eq!(clone, json!([assign(&account), assign(&parent)]));
+            let voice = fixes(&[("method", json!("POST")), ("path", json!("/voice/tts/ann"))]).await;
+            assert_eq!(voice, json!([{"action": "shareResource", "accountId": account, "what": "voice:ann"}]));
+            assert_eq!(fixes(&[("method", json!("FETCH"))]).await, json!([{"action": "callSomethingElse"}]));
+            assert_eq!(fixes(&[("key", json!("nonsense"))]).await, json!([{"action": "useAnotherKey"}]));
+            assert_eq!(fixes(&[("assumeOrg", json!(NOBODY))]).await, json!([{"action": "actForAnotherAccount"}]));
+            boss.act(&format!("/v1/accounts/{account}/suspend")).await.ok();
+            assert_eq!(fixes(&[]).await, json!([{"action": "activate", "accountId": account}]));
         }).await;
     }
 
@@ -253,6 +281,47 @@ both_engines! {
             let rotated = api.operator().post(&format!("/v1/accounts/{account}/keys/{}/rotate", made.id()), json!({"overlap": "now"})).await.created();
             denied(api, call(&made.text("secret")), 401, "key_expired").await;
             allowed(api, call(&rotated.text("secret"))).await;
+        }).await;
+    }
+
+    /// R8: under load, nothing that was asked after the acknowledgement is allowed.
+    async fn s16_revocations_under_load(database) {
+        Api::run(database, async |api| {
+            catalogue(api).await;
+            let account = api.root("Acme").await;
+            let many = usize::try_from(setting("TENANTRY_REVOCATIONS", 150)).expect("a number");
+            let mut keys = Vec::new();
+            for n in 0..many {
+                let made = api.new_key(&account, json!({"name": format!("{n}")})).await;
+                keys.push((made.id(), made.text("secret"), AtomicBool::new(false)));
+            }
+            let done = AtomicBool::new(false);
+            let hammer = async |seed: u64| {
+                let (mut random, mut allowed, mut denied) = (Random::new(seed), 0, 0);
+                while !done.load(Ordering::Acquire) {
+                    let (_, secret, revoked) = &keys[random.below(keys.len())];
+                    let was_revoked = revoked.load(Ordering::Acquire);
+                    let may = decide(api, call(secret)).await.body["allow"] == true;
+                    assert!(!(was_revoked && may), "allowed after it was acknowledged");
+                    if may { allowed += 1 } else { denied += 1 }
+                }
+                (allowed, denied)
+            };
+            let revoke = async {
+                for (id, _, revoked) in &keys {
+                    api.operator().act(&format!("/v1/accounts/{account}/keys/{id}/revoke")).await.ok();
+                    revoked.store(true, Ordering::Release);
+                }
+                // All that is asked from now on is denied.
+                for (_, secret, _) in &keys {
+                    denied(api, call(secret), 401, "key_revoked").await;
+                }
+                done.store(true, Ordering::Release);
+            };
+            let ((), a, b, c, d) = tokio::join!(revoke, hammer(1), hammer(2), hammer(3), hammer(4));
+            let (allowed, denied) = [a, b, c, d].iter().fold((0, 0), |(yes, no), (y, n)| (yes + y, no + n));
+            println!("{many} revocations, {allowed} calls allowed before, {denied} denied after");
+            assert!(allowed > 0 && denied > 0);
         }).await;
     }
 
