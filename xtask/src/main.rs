@@ -6,6 +6,7 @@
 mod debian;
 mod deny;
 mod environment;
+mod fuzz;
 mod peers;
 mod postgres;
 mod process;
@@ -31,11 +32,13 @@ Usage: cargo xtask <command>
   test [filters…]   run only `cargo test` with these arguments, such as `-p tenantry-store moves`
   generate          rewrite the committed files that are generated
   bench [args…]     run the benchmarks
+  fuzz [seconds] [target]
+                    feed the parsers that strangers reach with input that nobody thought of (needs nightly Rust)
   pg                run a private PostgreSQL until standard input ends, for tests in another terminal
   advisories        check the dependencies for known vulnerabilities (downloads the list of them)
 
 Tests and benchmarks run against a private PostgreSQL, which is installed where there is none on a Debian system. Tests
-also talk to a mail server and an identity provider, which are installed below the target directory by pip and npm.
+also talk to a mail server, an identity provider and proxies, which pip, npm and apt fetch to below the target directory.
 Set TENANTRY_TEST_PG to the address of a server on which databases may be made and dropped to use that one.";
 
 fn main() -> ExitCode {
@@ -58,6 +61,7 @@ fn run(arguments: &[String]) -> Result<()> {
         ("test", _) => suite::narrow(rest),
         ("generate", []) => generate(),
         ("bench", _) => bench(rest),
+        ("fuzz", _) => fuzz::run(rest),
         ("pg", []) => pg(),
         ("advisories", []) => deny::check(&["advisories"]),
         ("help" | "--help" | "-h", _) => {

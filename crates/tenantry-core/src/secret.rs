@@ -30,8 +30,8 @@ const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnop
 #[must_use]
 pub fn compose(label: Label, random: &[u8; RANDOM_BYTES]) -> String {
     let text = format!("tny_{label}_{}", token(random));
-    let checksum = checksum(&text);
-    format!("{text}_{checksum}")
+    let checksum = checksum(&text).map(char::from);
+    format!("{text}_{}", checksum.iter().collect::<String>())
 }
 
 /// Makes the token of a link: 32 random characters that are safe in an address.
@@ -50,7 +50,8 @@ pub fn label_of(text: &str) -> Result<Label, Refusal> {
     let well_formed = || {
         let (rest, given) = text.rsplit_once('_')?;
         let (label, body) = rest.strip_prefix("tny_")?.split_once('_')?;
-        let sound = body.len() >= 26 && body.bytes().all(|b| b.is_ascii_alphanumeric()) && checksum(rest) == given;
+        let sound =
+            body.len() >= 26 && body.bytes().all(|b| b.is_ascii_alphanumeric()) && checksum(rest) == given.as_bytes();
         label.parse().ok().filter(|_| sound)
     };
     well_formed().ok_or_else(|| Code::KeyMalformed.into())
@@ -64,25 +65,22 @@ pub fn last_four(text: &str) -> String {
 }
 
 fn base62(value: u64) -> char {
-    let digit = usize::try_from(value % 62).unwrap_or_default();
-    BASE62.get(digit).copied().map_or('0', char::from)
+    char::from(digit_of(value % 62))
 }
 
-fn checksum(text: &str) -> String {
-    let mut rest = u64::from(crc32(text.as_bytes()));
-    let mut digits = [0_u64; CHECKSUM];
+fn digit_of(value: u64) -> u8 {
+    usize::try_from(value).ok().and_then(|value| BASE62.get(value)).copied().unwrap_or(b'0')
+}
+
+/// The digits of the CRC-32 of a text (ISO 3309, the one of zip and PNG).
+fn checksum(text: &str) -> [u8; CHECKSUM] {
+    let mut rest = u64::from(crc32fast::hash(text.as_bytes()));
+    let mut digits = [b'0'; CHECKSUM];
     for digit in digits.iter_mut().rev() {
-        *digit = rest % 62;
+        *digit = digit_of(rest % 62);
         rest /= 62;
     }
-    digits.into_iter().map(base62).collect()
-}
-
-/// CRC-32 as in ISO 3309 (the one of zip and PNG).
-fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(u32::MAX, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0xEDB8_8320 } else { crc >> 1 })
-    })
+    digits
 }
 
 #[cfg(test)]
@@ -95,7 +93,7 @@ mod tests {
         let text = compose(Label::Live, &[0; RANDOM_BYTES]);
         assert_eq!(text.len(), 9 + 32 + 7);
         assert!(text.starts_with("tny_live_00000000000000000000000000000000_"), "{text}");
-        assert_eq!(crc32(b"123456789"), 0xCBF4_3926, "the check value of CRC-32");
+        assert_eq!(crc32fast::hash(b"123456789"), 0xCBF4_3926, "the check value of CRC-32");
         assert_eq!(last_four(&text), "0000");
         assert_eq!(token(&[0; RANDOM_BYTES]), "0".repeat(32));
     }

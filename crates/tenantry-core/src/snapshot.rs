@@ -144,14 +144,41 @@ struct Credential {
 #[derive(Debug, Clone)]
 struct Human {
     id: UserId,
-    /// In the order of the accounts' numbers.
-    held: Arc<[Held]>,
+    held: Memberships,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Held {
     account: Number,
     role: Number,
+}
+
+/// Memberships in the order of the accounts' numbers. The few that most people have are where the person is: one place in
+/// memory less to go to.
+#[derive(Debug, Clone)]
+enum Memberships {
+    Few([Held; 4], u8),
+    Many(Arc<[Held]>),
+}
+
+impl Memberships {
+    fn new(held: &[Held]) -> Self {
+        let mut few = [Held { account: NONE, role: NONE }; 4];
+        match (few.get_mut(..held.len()), u8::try_from(held.len())) {
+            (Some(places), Ok(count)) => {
+                places.copy_from_slice(held);
+                Self::Few(few, count)
+            }
+            _ => Self::Many(held.into()),
+        }
+    }
+
+    fn as_slice(&self) -> &[Held] {
+        match self {
+            Self::Few(few, count) => few.get(..usize::from(*count)).unwrap_or_default(),
+            Self::Many(many) => many,
+        }
+    }
 }
 
 /// A role with what it is worth.
@@ -210,7 +237,7 @@ impl Snapshot {
     #[must_use]
     pub fn root_of(&self, account: AccountId) -> Option<AccountId> {
         let line = self.line(self.account_number(account)?);
-        line.iter().last().and_then(|number| self.node(number)).map(|node| node.id)
+        line.nodes().last().map(|node| node.id)
     }
 
     /// The APIs and endpoints.

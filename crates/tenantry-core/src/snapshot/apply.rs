@@ -6,7 +6,7 @@ use std::hash::{Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use super::pages::hash_of;
-use super::{Change, Credential, Held, Human, NONE, Node, Number, Place, Resource, Snapshot, Worth};
+use super::{Change, Credential, Held, Human, Memberships, NONE, Node, Number, Place, Resource, Snapshot, Worth};
 use crate::access::Rules;
 use crate::account::Status;
 use crate::feature::Feature;
@@ -155,7 +155,7 @@ impl Snapshot {
     fn person_number_or_new(&mut self, id: UserId) -> Number {
         let found = self.person_number(id);
         found.unwrap_or_else(|| {
-            let number = self.people.add(Human { id, held: Arc::default() });
+            let number = self.people.add(Human { id, held: Memberships::new(&[]) });
             self.people_numbers.insert(hash_of(&id.bytes()), number);
             number
         })
@@ -181,9 +181,9 @@ impl Snapshot {
     fn hold(&mut self, person: Number, account: Number, now: Option<Held>) {
         let Some(human) = self.people.get_mut(person) else { return };
         let mut held: Vec<Held> =
-            human.held.iter().copied().filter(|held| held.account != account).chain(now).collect();
+            human.held.as_slice().iter().copied().filter(|held| held.account != account).chain(now).collect();
         held.sort_unstable_by_key(|held| held.account);
-        human.held = held.into();
+        human.held = Memberships::new(&held);
     }
 
     fn role_number(&self, which: RoleRef) -> Option<Number> {

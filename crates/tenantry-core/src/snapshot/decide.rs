@@ -16,6 +16,7 @@ use crate::feature::Feature;
 use crate::id::{AccountId, AllowlistId, KeyId, RestrictionId, UserId};
 use crate::method::Method;
 use crate::path::CanonicalPath;
+use crate::permission::PermissionSet;
 use crate::refusal::Code;
 use crate::restriction::{Call, Restriction};
 use crate::time::Timestamp;
@@ -134,35 +135,36 @@ impl Snapshot {
 
     fn judge<'a>(&'a self, request: &Request<'a>, decision: &mut Decision<'a>) -> Passed<'a> {
         let who = self.authenticate(request)?;
-        let own = self.node(who.own.end()).map(|node| node.id);
+        let own = who.own.account();
         (decision.actor, decision.subject, decision.key) = (own, own, Some(who.key.id));
         decision.user = self.people.get(who.key.user).map(|human| human.id);
-        check_active(self.status(&who.own)).map_err(|refusal| refusal.code)?;
+        check_active(Self::status(&who.own)).map_err(|refusal| refusal.code)?;
 
-        let (who, line) = match request.assume.filter(|id| Some(*id) != own) {
-            None => (who, who.own),
+        let assumed = match request.assume.filter(|id| Some(*id) != own) {
+            None => None,
             Some(id) => {
                 let assumed = self.assume(&who, id)?;
                 decision.subject = Some(id);
-                assumed
+                Some(assumed)
             }
         };
+        let (who, line) = assumed.as_ref().map_or((&who, &who.own), |(who, line)| (who, line));
         let path = CanonicalPath::parse(request.target).map_err(|_| Code::PathInvalid)?;
         let found = self.catalogue.find(request.method, &path).ok_or(Code::EndpointUnknown)?;
         decision.found = Some(found);
-        self.check_address(&who, &line, found.api.id.as_str(), request.address)?;
+        self.check_address(who, line, found.api.id.as_str(), request.address)?;
         let rights =
-            if who.home == who.own.end() { self.rights(&who, &line, false) } else { self.rights_assumed(&who, &line) };
+            if who.home == who.own.end() { self.rights(who, line, false) } else { self.rights_assumed(who, line) };
         if !rights.holds(found.endpoint.permission) {
-            return Err(self.who_took(&who, &line, found));
+            return Err(self.who_took(who, line, found));
         }
         let below = path.below(found.api.base_path.len());
         let call = Call { api: &found.api.id, method: request.method, path: &below };
-        if let Some(rule) = self.find_restriction(&who, &line, |rule| rule.forbids(&call)) {
+        if let Some(rule) = self.restrictions(who, line, |rule| rule.forbids(&call)).next() {
             return Err(ruled(Code::EndpointRestricted, Rule::Restriction(rule)));
         }
-        self.check_features(&line, found)?;
-        self.check_resources(&line, found, &below, request.resource)
+        self.check_features(line, found)?;
+        self.check_resources(line, found, &below, request.resource)
     }
 
     /// Steps 1 to 3: the key, and the people behind it.
@@ -178,10 +180,15 @@ impl Snapshot {
         let own = self.line(key.account);
         let people = [key.user, key.maker].map(|number| self.people.get(number));
         // A key dies with the last right that one of its people has here.
-        if people.iter().flatten().any(|human| self.rights_of_person(human, &own).is_empty()) {
-            return Err(Code::KeyRevoked.into());
+        let mut own_rights = PermissionSet::ALL;
+        for human in people.iter().flatten() {
+            let rights = self.rights_of_person(human, &own);
+            if rights.is_empty() {
+                return Err(Code::KeyRevoked.into());
+            }
+            own_rights = own_rights.and(rights);
         }
-        Ok(Who { key, people, home: key.account, ceiling: key.scopes, own })
+        Ok(Who { key, people, home: key.account, ceiling: key.scopes, own, own_rights })
     }
 
     fn key(&self, hash: &[u8; 32]) -> Option<&Credential> {
@@ -198,29 +205,29 @@ impl Snapshot {
     /// The one person whose personal account's key this is: it goes wherever they are a member.
     pub(super) fn roaming_person<'a>(&self, who: &Who<'a>) -> Option<&'a Human> {
         let ([Some(person), None] | [None, Some(person)]) = who.people else { return None };
-        self.node(who.own.end()).is_some_and(|node| node.is_personal).then_some(person)
+        who.own.nodes().next().is_some_and(|node| node.is_personal).then_some(person)
     }
 
     /// Whether somebody behind the key is a member of the account.
     pub(super) fn is_member(&self, who: &Who<'_>, account: Number) -> bool {
-        who.people.into_iter().flatten().any(|human| human.held.iter().any(|held| held.account == account))
+        who.people.into_iter().flatten().any(|human| human.held.as_slice().iter().any(|held| held.account == account))
     }
 
     /// Step 5: who acts once they act for another account, and that account's line.
-    pub(super) fn assume<'a>(&'a self, who: &Who<'a>, id: AccountId) -> Passed<'a, (Who<'a>, Line)> {
+    pub(super) fn assume<'a>(&'a self, who: &Who<'a>, id: AccountId) -> Passed<'a, (Who<'a>, Line<'a>)> {
         let number = self.account_number(id).ok_or(Code::AssumeForbidden)?;
         let line = self.line(number);
         let roams = self.roaming_person(who).is_some();
         let rights = self.rights(who, &line, roams);
         let may = rights.holds(ASSUME) || (roams && self.is_member(who, number) && who.ceiling.holds(ASSUME));
-        if !may || self.status(&line) != Status::Active {
+        if !may || Self::status(&line) != Status::Active {
             return Err(Code::AssumeForbidden.into());
         }
         Ok((Who { home: number, ceiling: rights, ..*who }, line))
     }
 
     /// Step 7: the address is in every list that applies, on the side of the key and on that of the subject.
-    fn check_address<'a>(&'a self, who: &Who<'a>, line: &Line, api: &str, address: Option<IpAddr>) -> Passed<'a> {
+    fn check_address<'a>(&'a self, who: &Who<'a>, line: &Line<'a>, api: &str, address: Option<IpAddr>) -> Passed<'a> {
         if let Some(networks) = self.networks.get(who.key.networks)
             && !address.is_some_and(|address| networks.contain(address))
         {
@@ -228,10 +235,8 @@ impl Snapshot {
         }
         let assumed = (who.home != who.own.end()).then_some(line);
         for line in [Some(&who.own), assumed].into_iter().flatten() {
-            for (place, number) in line.iter().enumerate() {
-                let rules = self.node(number).and_then(|node| self.rules.get(node.rules));
-                let lists = rules.into_iter().flat_map(|rules| &rules.allowlists);
-                let mut applying = lists.filter(|list| list.applies(api, place > 0));
+            for (place, rules) in self.rules_on(line) {
+                let mut applying = rules.allowlists.iter().filter(|list| list.applies(api, place > 0));
                 if let Some(list) = applying.find(|list| !list.admits(address)) {
                     return Err(ruled(Code::IpNotAllowed, Rule::Allowlist(list)));
                 }
@@ -241,17 +246,16 @@ impl Snapshot {
     }
 
     /// Why a permission is not held: a restriction takes it away, or nothing gives it.
-    fn who_took<'a>(&'a self, who: &Who<'a>, line: &Line, found: Found<'a>) -> Denial<'a> {
+    fn who_took<'a>(&'a self, who: &Who<'a>, line: &Line<'a>, found: Found<'a>) -> Denial<'a> {
         let takes = |rule: &Restriction| rule.takes_away().holds(found.endpoint.permission);
-        let rule = self.find_restriction(who, line, takes).map(Rule::Restriction);
+        let rule = self.restrictions(who, line, takes).next().map(Rule::Restriction);
         Denial { code: Code::PermissionDenied, rule }
     }
 
     /// Step 10, features: an account has no more than its parent has.
-    fn check_features<'a>(&'a self, line: &Line, found: Found<'a>) -> Passed<'a> {
+    fn check_features<'a>(&'a self, line: &Line<'_>, found: Found<'a>) -> Passed<'a> {
         let Some(name) = found.endpoint.feature.as_deref() else { return Ok(()) };
-        for number in line.iter() {
-            let Some(node) = self.node(number) else { continue };
+        for node in line.nodes() {
             let own = self.features.get(node.features).and_then(|features| features.get(name));
             if own.is_none_or(|own| matches!(own, Feature::UpTo(most) if *most < 1)) {
                 return Err(ruled(Code::FeatureMissing, Rule::Feature(node.id, name)));
@@ -263,7 +267,7 @@ impl Snapshot {
     /// Step 10, resources: what the call names is the subject's own, or shared with it by an account above.
     fn check_resources<'a>(
         &'a self,
-        line: &Line,
+        line: &Line<'_>,
         found: Found<'a>,
         path: &CanonicalPath<'_>,
         named: Option<(&str, &str)>,
@@ -279,9 +283,9 @@ impl Snapshot {
         Ok(())
     }
 
-    pub(super) fn has_resource(&self, line: &Line, kind: &str, name: &str) -> bool {
-        let Some(subject) = self.node(line.end()).map(|node| node.id) else { return false };
-        line.iter().filter_map(|number| self.node(number)).any(|owner| {
+    pub(super) fn has_resource(&self, line: &Line<'_>, kind: &str, name: &str) -> bool {
+        let Some(subject) = line.account() else { return false };
+        line.nodes().any(|owner| {
             self.resource_of(owner.id, kind, name).is_some_and(|resource| {
                 owner.id == subject || resource.shared_with.iter().any(|to| *to == subject || *to == owner.id)
             })

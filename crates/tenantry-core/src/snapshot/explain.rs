@@ -7,6 +7,7 @@ use super::decide::{Denial, Request};
 use super::line::{ASSUME, Line, Who};
 use super::{Number, Snapshot};
 use crate::account::Status;
+use crate::allowlist::Allowlist;
 use crate::catalogue::Found;
 use crate::feature::Feature;
 use crate::id::{AccountId, AllowlistId, KeyId, RestrictionId, UserId};
@@ -48,7 +49,7 @@ pub enum Fix {
 /// Where the call stood when it was denied.
 struct Stand<'a> {
     who: Who<'a>,
-    line: Line,
+    line: Line<'a>,
 }
 
 impl Snapshot {
@@ -68,9 +69,9 @@ impl Snapshot {
         let decision = self.decide(request);
         let Err(Denial { code, .. }) = decision.outcome else { return Vec::new() };
         let Ok(who) = self.authenticate(request) else { return self.fix_key(request) };
-        let assumed = request.assume.filter(|id| self.node(who.own.end()).is_none_or(|node| node.id != *id));
+        let assumed = request.assume.filter(|id| who.own.account() != Some(*id));
         match (code, assumed) {
-            (Code::AccountSuspended | Code::AccountClosed, _) => self.fix_status(&who.own, Fix::AnotherKey),
+            (Code::AccountSuspended | Code::AccountClosed, _) => Self::fix_status(&who.own, Fix::AnotherKey),
             (Code::AssumeForbidden, Some(id)) => self.fix_assume(&who, id),
             (Code::PathInvalid | Code::EndpointUnknown, _) => vec![Fix::AnotherCall],
             (_, assumed) => {
@@ -97,20 +98,20 @@ impl Snapshot {
     }
 
     /// What is closed stays closed.
-    fn fix_status(&self, line: &Line, otherwise: Fix) -> Vec<Fix> {
-        let nodes = || line.iter().filter_map(|number| self.node(number));
+    fn fix_status(line: &Line<'_>, otherwise: Fix) -> Vec<Fix> {
+        let nodes = || line.nodes();
         if nodes().any(|node| node.status == Status::Closed) {
             return vec![otherwise];
         }
         nodes().filter(|node| node.status == Status::Suspended).map(|node| Fix::Activate(node.id)).collect()
     }
 
-    fn fix_assume(&self, who: &Who<'_>, id: AccountId) -> Vec<Fix> {
+    fn fix_assume<'s>(&'s self, who: &Who<'s>, id: AccountId) -> Vec<Fix> {
         let Some(number) = self.account_number(id) else { return vec![Fix::AnotherSubject] };
         let line = self.line(number);
         let mut fixes = Vec::new();
-        if self.status(&line) != Status::Active {
-            fixes.extend(self.fix_status(&line, Fix::AnotherSubject));
+        if Self::status(&line) != Status::Active {
+            fixes.extend(Self::fix_status(&line, Fix::AnotherSubject));
         }
         let roams = self.roaming_person(who).is_some();
         match roams && self.is_member(who, number) {
@@ -124,15 +125,15 @@ impl Snapshot {
     }
 
     /// What gives a permission over the end of a line to a key that assumes nothing.
-    fn fix_rights(&self, who: &Who<'_>, line: &Line, permission: Permission, roams: bool) -> Vec<Fix> {
+    fn fix_rights<'s>(&'s self, who: &Who<'s>, line: &Line<'s>, permission: Permission, roams: bool) -> Vec<Fix> {
         let mut fixes = Vec::new();
         if !who.ceiling.holds(permission) {
             fixes.push(Fix::WidenScopes(who.key.id, permission));
         }
         if !roams {
-            fixes.extend(self.fix_reach(who.home, line, permission));
+            fixes.extend(Self::fix_reach(who.home, line, permission));
         }
-        let account = self.node(line.end()).map(|node| node.id);
+        let account = line.account();
         let people = who.people.into_iter().flatten();
         for human in people.filter(|human| !self.rights_of_person(human, line).holds(permission)) {
             fixes.extend(account.map(|account| Fix::GiveRole(human.id, account, permission)));
@@ -142,7 +143,7 @@ impl Snapshot {
     }
 
     /// What lets an account reach the end of a line with a permission.
-    fn fix_reach(&self, home: Number, line: &Line, permission: Permission) -> Vec<Fix> {
+    fn fix_reach(home: Number, line: &Line<'_>, permission: Permission) -> Vec<Fix> {
         let Some(above) = line.place(home) else { return vec![Fix::AnotherSubject] };
         if !OF_ACCOUNT.holds(permission) {
             return vec![Fix::AnotherCall];
@@ -150,27 +151,25 @@ impl Snapshot {
         if SHUT_OUT.holds(permission) {
             return Vec::new();
         }
-        let between = line.iter().take(above).filter_map(|number| self.node(number));
+        let between = line.nodes().take(above);
         between.filter(|node| !node.inherits_admins).map(|node| Fix::InheritAdmins(node.id)).collect()
     }
 
-    fn fix_restrictions(&self, who: &Who<'_>, line: &Line, is: impl Fn(&Restriction) -> bool) -> Vec<Fix> {
-        let mut fixes = Vec::new();
-        self.find_restriction(who, line, |rule| {
-            if is(rule) {
-                fixes.push(Fix::Lift(rule.id, rule.account_id));
-            }
-            false
-        });
-        fixes
+    fn fix_restrictions<'s>(
+        &'s self,
+        who: &Who<'s>,
+        line: &Line<'s>,
+        wanted: impl Fn(&Restriction) -> bool + Copy,
+    ) -> Vec<Fix> {
+        self.restrictions(who, line, wanted).map(|rule| Fix::Lift(rule.id, rule.account_id)).collect()
     }
 
     /// The steps that are about what is called.
-    fn fix_call(
-        &self,
+    fn fix_call<'s>(
+        &'s self,
         code: Code,
-        before: &Who<'_>,
-        stand: &Stand<'_>,
+        before: &Who<'s>,
+        stand: &Stand<'s>,
         found: Found<'_>,
         request: &Request<'_>,
     ) -> Vec<Fix> {
@@ -190,7 +189,7 @@ impl Snapshot {
         }
     }
 
-    fn fix_address(&self, who: &Who<'_>, line: &Line, found: Found<'_>, request: &Request<'_>) -> Vec<Fix> {
+    fn fix_address<'s>(&'s self, who: &Who<'s>, line: &Line<'s>, found: Found<'_>, request: &Request<'_>) -> Vec<Fix> {
         // The networks of a key never change, and an address that cannot be read is in no list.
         let Some(address) = request.address else { return vec![Fix::AnotherAddress] };
         if self.networks.get(who.key.networks).is_some_and(|own| !own.contain(address)) {
@@ -199,11 +198,10 @@ impl Snapshot {
         let assumed = (who.home != who.own.end()).then_some(line);
         let mut fixes = Vec::new();
         for line in [Some(&who.own), assumed].into_iter().flatten() {
-            for (place, number) in line.iter().enumerate() {
-                let rules = self.node(number).and_then(|node| self.rules.get(node.rules));
-                let lists = rules.into_iter().flat_map(|rules| &rules.allowlists);
+            for (place, rules) in self.rules_on(line) {
                 let missing =
-                    lists.filter(|list| list.applies(&found.api.id, place > 0) && !list.admits(request.address));
+                    |list: &&Allowlist| list.applies(&found.api.id, place > 0) && !list.admits(request.address);
+                let missing = rules.allowlists.iter().filter(missing);
                 fixes.extend(missing.map(|list| Fix::AddAddress(list.id, list.account_id)));
             }
         }
@@ -211,7 +209,7 @@ impl Snapshot {
     }
 
     /// Who acts for another account needs the permission over it before, and as that account.
-    fn fix_permission(&self, before: &Who<'_>, stand: &Stand<'_>, permission: Permission) -> Vec<Fix> {
+    fn fix_permission<'s>(&'s self, before: &Who<'s>, stand: &Stand<'s>, permission: Permission) -> Vec<Fix> {
         let roams = stand.who.home != before.home && self.roaming_person(before).is_some();
         let mut fixes = self.fix_rights(before, &stand.line, permission, roams);
         if stand.who.home != before.home {
@@ -221,9 +219,9 @@ impl Snapshot {
         fixes
     }
 
-    fn fix_features(&self, line: &Line, found: Found<'_>) -> Vec<Fix> {
+    fn fix_features(&self, line: &Line<'_>, found: Found<'_>) -> Vec<Fix> {
         let Some(name) = found.endpoint.feature.as_deref() else { return Vec::new() };
-        let missing = line.iter().filter_map(|number| self.node(number)).filter(|node| {
+        let missing = line.nodes().filter(|node| {
             let own = self.features.get(node.features).and_then(|features| features.get(name));
             own.is_none_or(|own| matches!(own, Feature::UpTo(most) if *most < 1))
         });
@@ -232,12 +230,12 @@ impl Snapshot {
 
     fn fix_resources(
         &self,
-        line: &Line,
+        line: &Line<'_>,
         found: Found<'_>,
         path: &CanonicalPath<'_>,
         request: &Request<'_>,
     ) -> Vec<Fix> {
-        let Some(subject) = self.node(line.end()).map(|node| node.id) else { return Vec::new() };
+        let Some(subject) = line.account() else { return Vec::new() };
         let in_path = found.endpoint.resource.as_ref();
         let in_path = in_path
             .map(|named| (named.kind.as_str(), found.endpoint.path.named(&named.variable, path).unwrap_or_default()));

@@ -3,7 +3,8 @@
 //! The rules are those of [`crate::rights`] and [`crate::access`], over numbers instead of records; what a restriction says and
 //! whom it binds is asked of [`crate::restriction`] itself. Nothing here allocates.
 
-use super::{Credential, Human, NONE, Node, Number, Snapshot, Worth};
+use super::{Credential, Held, Human, NONE, Node, Number, Snapshot, Worth};
+use crate::access::Rules;
 use crate::account::{MAX_DEPTH, Status};
 use crate::id::{AccountId, KeyId, UserId};
 use crate::permission::{Permission, PermissionSet};
@@ -13,30 +14,57 @@ use crate::role::{BuiltIn, RoleRef};
 
 const LONGEST: usize = MAX_DEPTH as usize;
 
+/// Up to so many memberships are looked at one after the other.
+const FEW: usize = 16;
+
 /// An account and all above it, the account itself first.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Line {
+pub(super) struct Line<'a> {
     numbers: [Number; LONGEST],
+    nodes: [Option<&'a Node>; LONGEST],
     len: usize,
+    /// The place of the first account that does not inherit administrators: who is above it administers nothing below.
+    shut_at: usize,
+    /// One bit for each place with rules.
+    ruled: u16,
 }
 
-impl Line {
-    pub(super) fn iter(&self) -> impl Iterator<Item = Number> + Clone {
-        self.numbers.into_iter().take(self.len)
+impl<'a> Line<'a> {
+    pub(super) fn numbers(&self) -> &[Number] {
+        self.numbers.get(..self.len).unwrap_or_default()
     }
 
+    pub(super) fn nodes(&self) -> impl DoubleEndedIterator<Item = &'a Node> + Clone + use<'a, '_> {
+        self.nodes.iter().take(self.len).copied().flatten()
+    }
+
+    /// The account itself.
     pub(super) fn end(&self) -> Number {
-        self.numbers.first().copied().unwrap_or(NONE)
+        self.numbers().first().copied().unwrap_or(NONE)
+    }
+
+    pub(super) fn account(&self) -> Option<AccountId> {
+        self.nodes().next().map(|node| node.id)
     }
 
     /// How far above the end an account is.
     pub(super) fn place(&self, account: Number) -> Option<usize> {
-        self.iter().position(|number| number == account)
+        self.numbers().iter().position(|number| *number == account)
     }
 
-    /// The line of an account that is this far above the end.
-    fn from(&self, place: usize) -> impl Iterator<Item = Number> + Clone {
-        self.iter().skip(place)
+    /// The accounts from this far above the end upwards.
+    fn from(&self, place: usize) -> &[Number] {
+        self.numbers().get(place..).unwrap_or_default()
+    }
+
+    /// The places with rules, the highest first, as on a line of records.
+    fn ruled(&self) -> impl Iterator<Item = (usize, &'a Node)> + use<'a, '_> {
+        let mut rest = self.ruled;
+        std::iter::from_fn(move || {
+            let place = u16::BITS.checked_sub(rest.leading_zeros() + 1)? as usize;
+            rest &= !(1 << place);
+            Some((place, (*self.nodes.get(place)?)?))
+        })
     }
 }
 
@@ -50,7 +78,9 @@ pub(super) struct Who<'a> {
     /// What may be done at most.
     pub(super) ceiling: PermissionSet,
     /// The line of the account of the key.
-    pub(super) own: Line,
+    pub(super) own: Line<'a>,
+    /// What all its people may do over that account.
+    pub(super) own_rights: PermissionSet,
 }
 
 impl<'a> Who<'a> {
@@ -64,124 +94,149 @@ impl Snapshot {
         self.accounts.get(number)
     }
 
-    pub(super) fn line(&self, account: Number) -> Line {
-        let (mut numbers, mut len, mut next) = ([NONE; LONGEST], 0, account);
-        while let (Some(node), Some(place)) = (self.node(next), numbers.get_mut(len)) {
-            *place = next;
-            len += 1;
+    pub(super) fn line(&self, account: Number) -> Line<'_> {
+        let mut line = Line { numbers: [NONE; LONGEST], nodes: [None; LONGEST], len: 0, shut_at: LONGEST, ruled: 0 };
+        let mut next = account;
+        while let (Some(node), Some(number), Some(place)) =
+            (self.node(next), line.numbers.get_mut(line.len), line.nodes.get_mut(line.len))
+        {
+            (*number, *place) = (next, Some(node));
+            line.ruled |= u16::from(node.rules != NONE) << line.len;
+            if !node.inherits_admins {
+                line.shut_at = line.shut_at.min(line.len);
+            }
+            line.len += 1;
             next = node.parent;
         }
-        Line { numbers, len }
+        line
     }
 
-    pub(super) fn status(&self, line: &Line) -> Status {
-        let statuses = line.iter().filter_map(|number| self.node(number)).map(|node| node.status);
-        let worst = statuses.clone().skip(1).find(|status| *status != Status::Active);
-        let own = statuses.into_iter().next().unwrap_or(Status::Closed);
-        own.below(worst.unwrap_or(Status::Active))
+    pub(super) fn status(line: &Line<'_>) -> Status {
+        let above = line.nodes().skip(1).find(|node| node.status != Status::Active);
+        let own = line.nodes().next().map_or(Status::Closed, |node| node.status);
+        own.below(above.map_or(Status::Active, |node| node.status))
     }
 
     /// Whether an account at `place` of a line, and all between it and the account at `above`, inherit administrators.
-    fn inherits(&self, line: &Line, place: usize, above: usize) -> bool {
-        let between = line.from(place).take(above.saturating_sub(place));
-        between.filter_map(|number| self.node(number)).all(|node| node.inherits_admins)
+    fn inherits(line: &Line<'_>, place: usize, above: usize) -> bool {
+        line.nodes().skip(place).take(above.saturating_sub(place)).all(|node| node.inherits_admins)
     }
 
     /// What an account may do over the end of a line.
-    pub(super) fn rights_of_account(&self, home: Number, line: &Line) -> PermissionSet {
+    pub(super) fn rights_of_account(home: Number, line: &Line<'_>) -> PermissionSet {
         match line.place(home) {
             None => PermissionSet::NONE,
-            Some(above) if self.inherits(line, 0, above) => OF_ACCOUNT,
+            Some(above) if above <= line.shut_at => OF_ACCOUNT,
             Some(_) => SHUT_OUT,
         }
     }
 
+    /// The role that is held by a membership at `place` of a line, if it counts there.
+    fn role_of(&self, held: Held, line: &Line<'_>, place: usize) -> Option<&Worth> {
+        let role = self.roles.get(held.role)?;
+        (role.home == NONE || line.from(place).contains(&role.home)).then_some(role)
+    }
+
     /// The role that somebody holds on an account at `place` of a line, if it counts there.
-    fn role_at(&self, human: &Human, line: &Line, place: usize) -> Option<&Worth> {
-        let account = line.from(place).next()?;
-        let held = human.held.binary_search_by_key(&account, |held| held.account).ok();
-        let role = self.roles.get(held.and_then(|held| human.held.get(held))?.role)?;
-        let counts = role.home == NONE || line.from(place).any(|number| number == role.home);
-        counts.then_some(role)
+    fn role_at(&self, human: &Human, line: &Line<'_>, place: usize) -> Option<&Worth> {
+        let account = line.from(place).first()?;
+        let held = human.held.as_slice();
+        let found = held.binary_search_by_key(account, |held| held.account).ok()?;
+        self.role_of(*held.get(found)?, line, place)
     }
 
     /// What somebody may do over the end of a line.
-    pub(super) fn rights_of_person(&self, human: &Human, line: &Line) -> PermissionSet {
-        let (mut rights, mut inherits) = (PermissionSet::NONE, true);
-        for (place, number) in line.iter().enumerate() {
-            if let Some(role) = self.role_at(human, line, place) {
-                let held = if place == 0 { role.own } else { role.inherited };
-                rights = rights.or(if inherits { held } else { held.and(SHUT_OUT) });
-            }
-            inherits &= self.node(number).is_some_and(|node| node.inherits_admins);
+    pub(super) fn rights_of_person(&self, human: &Human, line: &Line<'_>) -> PermissionSet {
+        let worth = |place: usize, role: &Worth| {
+            let held = if place == 0 { role.own } else { role.inherited };
+            if place <= line.shut_at { held } else { held.and(SHUT_OUT) }
+        };
+        let held = human.held.as_slice();
+        // Most people are members of a few accounts: looking at all of them is faster than searching for each of the line's.
+        if held.len() <= FEW {
+            let here = held.iter().filter_map(|held| {
+                let place = line.place(held.account)?;
+                Some(worth(place, self.role_of(*held, line, place)?))
+            });
+            return here.fold(PermissionSet::NONE, PermissionSet::or);
         }
-        rights
+        let here = (0..line.len).filter_map(|place| Some(worth(place, self.role_at(human, line, place)?)));
+        here.fold(PermissionSet::NONE, PermissionSet::or)
     }
 
-    fn of_people(&self, who: &Who<'_>, line: &Line) -> PermissionSet {
+    fn of_people(&self, who: &Who<'_>, line: &Line<'_>) -> PermissionSet {
+        if line.end() == who.own.end() {
+            return who.own_rights;
+        }
         who.people().fold(PermissionSet::ALL, |rights, human| rights.and(self.rights_of_person(human, line)))
     }
 
     /// What a key may do over the end of a line, before it assumes anything: as its account, or wherever its one person is.
-    pub(super) fn rights(&self, who: &Who<'_>, line: &Line, roams: bool) -> PermissionSet {
-        let reach = if roams { PermissionSet::ALL } else { self.rights_of_account(who.home, line) };
+    pub(super) fn rights<'s>(&'s self, who: &Who<'s>, line: &Line<'s>, roams: bool) -> PermissionSet {
+        let reach = if roams { PermissionSet::ALL } else { Self::rights_of_account(who.home, line) };
         reach.and(self.of_people(who, line)).and(who.ceiling).without(self.taken_away(who, line))
     }
 
     /// The same once it has assumed an account, whose people are not asked any more.
-    pub(super) fn rights_assumed(&self, who: &Who<'_>, line: &Line) -> PermissionSet {
-        self.rights_of_account(who.home, line).and(who.ceiling).without(self.taken_away(who, line))
+    pub(super) fn rights_assumed<'s>(&'s self, who: &Who<'s>, line: &Line<'s>) -> PermissionSet {
+        Self::rights_of_account(who.home, line).and(who.ceiling).without(self.taken_away(who, line))
     }
 
-    fn taken_away(&self, who: &Who<'_>, line: &Line) -> PermissionSet {
-        let mut taken = PermissionSet::NONE;
-        self.find_restriction(who, line, |rule| {
-            taken = taken.or(rule.takes_away());
-            false
-        });
-        taken
+    fn taken_away<'s>(&'s self, who: &Who<'s>, line: &Line<'s>) -> PermissionSet {
+        let taking = self.restrictions(who, line, |rule| !rule.takes_away().is_empty());
+        taking.fold(PermissionSet::NONE, |taken, rule| taken.or(rule.takes_away()))
     }
 
-    /// The first restriction that binds who turns to the end of a line, and that `is` wanted. Those of the account that the
-    /// key belongs to go along wherever it turns.
-    pub(super) fn find_restriction(
-        &self,
-        who: &Who<'_>,
-        line: &Line,
-        mut is: impl FnMut(&Restriction) -> bool,
-    ) -> Option<&Restriction> {
-        if line.place(who.own.end()).is_none()
-            && let Some(found) = self.find_on(who, &who.own, &mut is)
-        {
-            return Some(found);
-        }
-        self.find_on(who, line, &mut is)
+    /// The restrictions that are `wanted` and bind who turns to the end of a line. Those of the account that the key belongs to
+    /// go along wherever it turns.
+    pub(super) fn restrictions<'s, 'x, W: Fn(&Restriction) -> bool + Copy + 'x>(
+        &'s self,
+        who: &'x Who<'s>,
+        line: &'x Line<'s>,
+        wanted: W,
+    ) -> impl Iterator<Item = &'s Restriction> + use<'s, 'x, W> {
+        let own = line.place(who.own.end()).is_none().then_some(&who.own);
+        own.into_iter().chain([line]).flat_map(move |line| self.restrictions_on(who, line, wanted))
     }
 
-    fn find_on(&self, who: &Who<'_>, line: &Line, is: &mut impl FnMut(&Restriction) -> bool) -> Option<&Restriction> {
-        // The highest account first, as on a line of records.
-        (0..line.len).rev().find_map(|place| {
-            let node = self.node(line.from(place).next()?)?;
-            let rules = self.rules.get(node.rules)?;
-            let seen = Seen { snapshot: self, who, line, place };
-            let binds = |rule: &&Restriction| rule.counts(|id| seen.is_above(id)) && rule.binds(&seen);
-            rules.restrictions.iter().filter(binds).find(|rule| is(rule))
+    fn restrictions_on<'s, 'x, W: Fn(&Restriction) -> bool + Copy + 'x>(
+        &'s self,
+        who: &'x Who<'s>,
+        line: &'x Line<'s>,
+        wanted: W,
+    ) -> impl Iterator<Item = &'s Restriction> + use<'s, 'x, W> {
+        line.ruled().flat_map(move |(place, node)| {
+            let rules = self.rules.get(node.rules).map_or(&[][..], |rules| &rules.restrictions);
+            rules.iter().filter(move |rule| {
+                // What it says is soon told; whether it binds takes a look around.
+                wanted(rule) && {
+                    let seen = Seen { snapshot: self, who, line, place };
+                    rule.counts(|id| seen.is_above(id)) && rule.binds(&seen)
+                }
+            })
         })
+    }
+
+    /// The rules that an account holds, at each place of a line that has some.
+    pub(super) fn rules_on<'s, 'x>(
+        &'s self,
+        line: &'x Line<'s>,
+    ) -> impl Iterator<Item = (usize, &'s Rules)> + use<'s, 'x> {
+        line.ruled().filter_map(|(place, node)| Some((place, self.rules.get(node.rules)?.as_ref())))
     }
 }
 
 /// Who acts, seen from the account at `place` of a line.
-struct Seen<'a> {
-    snapshot: &'a Snapshot,
-    who: &'a Who<'a>,
-    line: &'a Line,
+struct Seen<'s, 'x> {
+    snapshot: &'s Snapshot,
+    who: &'x Who<'s>,
+    line: &'x Line<'s>,
     place: usize,
 }
 
-impl Seen<'_> {
+impl Seen<'_, '_> {
     fn is_above(&self, id: AccountId) -> bool {
-        let is = |number| self.snapshot.node(number).is_some_and(|node| node.id == id);
-        self.line.from(self.place).any(is)
+        self.line.nodes().skip(self.place).any(|node| node.id == id)
     }
 
     fn is_admin(&self, human: &Human) -> bool {
@@ -189,11 +244,11 @@ impl Seen<'_> {
             let role = self.snapshot.role_at(human, self.line, place);
             role.is_some_and(|role| role.which == RoleRef::BuiltIn(BuiltIn::Admin))
         };
-        (self.place..self.line.len).any(|above| admin(above) && self.snapshot.inherits(self.line, self.place, above))
+        (self.place..self.line.len).any(|above| admin(above) && Snapshot::inherits(self.line, self.place, above))
     }
 }
 
-impl Standing for Seen<'_> {
+impl Standing for Seen<'_, '_> {
     fn is_admin(&self) -> bool {
         let mut people = self.who.people().peekable();
         if people.peek().is_some() {
@@ -202,18 +257,17 @@ impl Standing for Seen<'_> {
         // The account itself administers what is below it, but is bound by what it says about itself.
         self.line
             .place(self.who.home)
-            .is_some_and(|above| above > self.place && self.snapshot.inherits(self.line, self.place, above))
+            .is_some_and(|above| above > self.place && Snapshot::inherits(self.line, self.place, above))
     }
 
     fn acts_from(&self, imposer: AccountId) -> bool {
-        let is = |number| self.snapshot.node(number).is_some_and(|node| node.id == imposer);
-        let imposer = self.line.iter().position(is);
+        let imposer = self.line.nodes().position(|node| node.id == imposer);
         imposer.is_some_and(|imposer| self.line.place(self.who.home).is_some_and(|home| home >= imposer))
     }
 
     fn has_role(&self, which: RoleRef) -> bool {
         let holds = |human: &Human| {
-            human.held.iter().any(|held| {
+            human.held.as_slice().iter().any(|held| {
                 self.snapshot.roles.get(held.role).is_some_and(|role| role.which == which)
                     && self.line.place(held.account).is_some()
             })

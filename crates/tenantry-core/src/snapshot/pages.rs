@@ -1,27 +1,27 @@
 //! Arrays and look-up tables whose copies share what did not change.
 //!
-//! Both are directories of small parts behind [`Arc`]s. Cloning one copies the directory; changing something copies the part
-//! that it is in, if another copy still needs it.
+//! Both are directories of small parts behind [`Arc`]s. Cloning one copies nothing; changing something copies the directory and
+//! the part that it is in, if another copy still needs them.
 
 use std::sync::Arc;
 
 use super::{NONE, Number};
 
-/// How many items are in a page: small enough to be copied in microseconds, and a million of them make a directory of a few
+/// How many items are in a page: small enough to be copied in microseconds, and a million of them make a directory of a
 /// thousand.
-const PAGE: usize = 256;
+const PAGE: usize = 1024;
 
 /// An array that grows at its end. Places that are free are used again.
 #[derive(Debug, Clone)]
 pub(super) struct Pages<T> {
-    pages: Vec<Arc<Vec<T>>>,
+    pages: Arc<Vec<Arc<Vec<T>>>>,
     len: usize,
     free: Arc<Vec<Number>>,
 }
 
 impl<T> Default for Pages<T> {
     fn default() -> Self {
-        Self { pages: Vec::new(), len: 0, free: Arc::default() }
+        Self { pages: Arc::default(), len: 0, free: Arc::default() }
     }
 }
 
@@ -40,12 +40,13 @@ impl<T: Clone> Pages<T> {
             return number;
         }
         let number = self.pages.last().map_or(0, |last| (self.pages.len() - 1) * PAGE + last.len());
-        match self.pages.last_mut().filter(|last| last.len() < PAGE) {
+        let pages = Arc::make_mut(&mut self.pages);
+        match pages.last_mut().filter(|last| last.len() < PAGE) {
             Some(last) => Arc::make_mut(last).push(item),
             None => {
                 let mut page = Vec::with_capacity(PAGE);
                 page.push(item);
-                self.pages.push(Arc::new(page));
+                pages.push(Arc::new(page));
             }
         }
         self.len += 1;
@@ -61,7 +62,7 @@ impl<T: Clone> Pages<T> {
 
     pub(super) fn get_mut(&mut self, number: Number) -> Option<&mut T> {
         let number = number as usize;
-        Arc::make_mut(self.pages.get_mut(number / PAGE)?).get_mut(number % PAGE)
+        Arc::make_mut(Arc::make_mut(&mut self.pages).get_mut(number / PAGE)?).get_mut(number % PAGE)
     }
 
     /// Leaves a place for somebody else. What is in it stays readable until then, so nothing may lead there any more.
@@ -78,7 +79,7 @@ impl<T: Clone> Pages<T> {
 }
 
 /// How many parts a look-up table has.
-const SHARDS: usize = 4096;
+const SHARDS: usize = 1024;
 /// A slot that nothing was ever in, and one whose number is gone.
 const EMPTY: u64 = u64::MAX;
 const GONE: u64 = u64::MAX - 1;
@@ -87,12 +88,12 @@ const GONE: u64 = u64::MAX - 1;
 /// question is rarely asked in vain.
 #[derive(Debug, Clone)]
 pub(super) struct Index {
-    shards: Vec<Arc<Shard>>,
+    shards: Arc<Vec<Arc<Shard>>>,
 }
 
 impl Default for Index {
     fn default() -> Self {
-        Self { shards: vec![Arc::default(); SHARDS] }
+        Self { shards: Arc::new(vec![Arc::default(); SHARDS]) }
     }
 }
 
@@ -110,7 +111,7 @@ pub(super) fn hash_of(bytes: &[u8]) -> u64 {
 }
 
 const fn shard_of(hash: u64) -> usize {
-    (hash >> 52) as usize
+    (hash >> 54) as usize
 }
 
 const fn tag(hash: u64) -> u64 {
@@ -133,14 +134,14 @@ impl Index {
 
     /// Adds a number that is not in the table.
     pub(super) fn insert(&mut self, hash: u64, number: Number) {
-        if let Some(shard) = self.shards.get_mut(shard_of(hash)) {
+        if let Some(shard) = Arc::make_mut(&mut self.shards).get_mut(shard_of(hash)) {
             Arc::make_mut(shard).insert(hash, number);
         }
     }
 
     /// Takes a number out.
     pub(super) fn remove(&mut self, hash: u64, number: Number) {
-        if let Some(shard) = self.shards.get_mut(shard_of(hash)) {
+        if let Some(shard) = Arc::make_mut(&mut self.shards).get_mut(shard_of(hash)) {
             Arc::make_mut(shard).remove(hash, number);
         }
     }
@@ -228,7 +229,7 @@ mod tests {
         #[test]
         fn an_index_is_a_map(steps in prop::collection::vec((any::<bool>(), 0_u64..64), 0..300)) {
             // Few shards and few tags, so that they collide.
-            let hash = |key: u64| ((key & 1) << 52) | (key / 16);
+            let hash = |key: u64| ((key & 1) << 54) | (key / 16);
             let (mut index, mut model) = (Index::default(), std::collections::BTreeMap::new());
             for (number, (insert, key)) in (0..).zip(steps) {
                 match (insert, model.get(&key).copied()) {
