@@ -39,12 +39,13 @@ const BATCH: usize = 50_000;
 
 /// Measures decisions and their floors in turns.
 pub(crate) fn run(accounts: usize) -> Result<Vec<Row>> {
+    let keys = texts(accounts);
+    let hashes: Vec<[u8; 32]> = keys.iter().map(|text| hash(text)).collect();
     let before = resident()?;
     let (snapshot, leaves) = world(accounts)?;
     let with_accounts = resident()?;
-    let (snapshot, keys) = with_keys(snapshot, &leaves, accounts)?;
+    let snapshot = with_keys(snapshot, &leaves, &hashes)?;
     let with_keys = resident()?;
-    let hashes: Vec<[u8; 32]> = keys.iter().map(|text| hash(text)).collect();
     let chained = Chained::new(&hashes);
     let mut order = Shuffled(accounts as u64);
     let random: Vec<usize> = (0..CALLS).map(|_| order.below(accounts)).collect();
@@ -244,23 +245,29 @@ fn restriction(number: usize) -> Result<Restriction> {
 }
 
 /// As many keys as accounts, on accounts of the last level, each of a person who is a member there.
-fn with_keys(snapshot: Snapshot, leaves: &[usize], many: usize) -> Result<(Snapshot, Vec<String>)> {
-    let (mut snapshot, mut texts, mut changes) = (snapshot, Vec::with_capacity(many), Vec::new());
-    let mut random = Shuffled(1);
-    for number in 0..many {
-        let mut bytes = [0; secret::RANDOM_BYTES];
-        bytes.iter_mut().for_each(|byte| *byte = u8::try_from(random.below(256)).unwrap_or_default());
-        let text = secret::compose(Label::Live, &bytes);
+fn with_keys(mut snapshot: Snapshot, leaves: &[usize], hashes: &[[u8; 32]]) -> Result<Snapshot> {
+    let mut changes = Vec::new();
+    for (number, hash) in hashes.iter().enumerate() {
         let account = id(1, *leaves.get(number % leaves.len()).ok_or("no leaf")?);
         let user: UserId = id(5, number / KEYS_OF_ONE);
         changes.push(Change::Member(account, user, RoleRef::BuiltIn(BuiltIn::Member)));
-        changes.push(Change::Key(Box::new(key(number, account, user)), hash(&text)));
-        texts.push(text);
+        changes.push(Change::Key(Box::new(key(number, account, user)), *hash));
         if changes.len() > BATCH {
             snapshot = snapshot.apply(std::mem::take(&mut changes));
         }
     }
-    Ok((snapshot.apply(changes), texts))
+    Ok(snapshot.apply(changes))
+}
+
+/// The texts of so many keys.
+fn texts(many: usize) -> Vec<String> {
+    let mut random = Shuffled(1);
+    let text = |_| {
+        let mut bytes = [0; secret::RANDOM_BYTES];
+        bytes.iter_mut().for_each(|byte| *byte = u8::try_from(random.below(256)).unwrap_or_default());
+        secret::compose(Label::Live, &bytes)
+    };
+    (0..many).map(text).collect()
 }
 
 fn key(number: usize, account_id: AccountId, user: UserId) -> Key {

@@ -45,15 +45,44 @@ impl<'a> CanonicalPath<'a> {
 }
 
 fn canonical(target: &str) -> Option<Cow<'_, str>> {
-    let raw = target.split_once('?').map_or(target, |(path, _)| path);
-    if !raw.starts_with('/') || raw.len() > LONGEST || !raw.bytes().all(|b| b.is_ascii_graphic()) {
-        return None;
+    let (end, escaped) = checked(target.as_bytes())?;
+    let raw = target.get(..end)?;
+    if !escaped {
+        return Some(Cow::Borrowed(raw));
     }
-    let trimmed = if raw.len() > 1 { raw.strip_suffix('/').unwrap_or(raw) } else { raw };
-    let path = if trimmed.contains('%') { Cow::Owned(decoded(trimmed)?) } else { Cow::Borrowed(trimmed) };
+    let path = decoded(raw)?;
     let odd = path.contains(['\\', ';', '#', '?', '%']) || path.chars().any(char::is_control);
     let sound = |segment: &str| !segment.is_empty() && !matches!(segment, "." | "..") && segment.trim() == segment;
-    (!odd && (path.len() == 1 || path.split('/').skip(1).all(sound))).then_some(path)
+    (!odd && path.split('/').skip(1).all(sound)).then_some(Cow::Owned(path))
+}
+
+/// Goes through the bytes of a target once. Answers where its path ends, without a trailing slash, and whether it has escapes.
+fn checked(target: &[u8]) -> Option<(usize, bool)> {
+    let (mut end, mut escaped, mut length, mut dots) = (target.len(), false, 0, 0);
+    let is_odd = |length: usize, dots: usize| length == dots && length <= 2;
+    for (place, byte) in target.iter().enumerate() {
+        match byte {
+            b'/' if place == 0 => (),
+            _ if place == 0 => return None,
+            b'?' => {
+                end = place;
+                break;
+            }
+            // Also an empty segment: it is as long as it has dots.
+            b'/' if is_odd(length, dots) => return None,
+            b'/' => (length, dots) = (0, 0),
+            b'\\' | b';' | b'#' => return None,
+            0x21..=0x7e => {
+                escaped |= *byte == b'%';
+                dots += usize::from(*byte == b'.');
+                length += 1;
+            }
+            _ => return None,
+        }
+    }
+    let trailing = length == 0 && end > 1;
+    let sound = end > 0 && end <= LONGEST && (length == 0 || !is_odd(length, dots));
+    sound.then_some((end - usize::from(trailing), escaped))
 }
 
 /// Decodes escapes. An escaped slash would change how many segments there are, an escaped dot what they mean.

@@ -30,6 +30,7 @@ use crate::id::{AccountId, KeyId, ResourceId, UserId};
 use crate::key::Key;
 use crate::network::Networks;
 use crate::permission::PermissionSet;
+use crate::restriction::{Endpoints, Mode, Restriction};
 use crate::role::{Role, RoleRef};
 use crate::time::Timestamp;
 
@@ -191,6 +192,54 @@ struct Worth {
     inherited: PermissionSet,
 }
 
+/// The rules of an account, with what tells at a glance that they have nothing to say: most do not, and are elsewhere in memory.
+#[derive(Debug, Clone)]
+struct Ruled {
+    /// What its restrictions take away from those whom they bind.
+    takes: PermissionSet,
+    /// The first segments of paths that its restrictions may forbid: one bit for many texts.
+    forbids: u64,
+    /// Whether there are IP allow-lists.
+    lists: bool,
+    rules: Arc<Rules>,
+}
+
+impl Ruled {
+    fn new(rules: Rules) -> Self {
+        let none = (PermissionSet::NONE, 0);
+        let (takes, forbids) = rules
+            .restrictions
+            .iter()
+            .fold(none, |(takes, forbids), rule| (takes.or(rule.takes_away()), forbids | firsts(rule)));
+        Self { takes, forbids, lists: !rules.allowlists.is_empty(), rules: Arc::new(rules) }
+    }
+}
+
+/// The bits of the first segments that a restriction may forbid.
+fn firsts(rule: &Restriction) -> u64 {
+    let first = |endpoints: &Endpoints| match (endpoints.path.parts().next(), endpoints.path.has_rest()) {
+        (Some(Some(literal)), _) => first_segment(literal),
+        (None, false) => first_segment(""),
+        (Some(None), _) | (None, true) => u64::MAX,
+    };
+    match rule.mode {
+        Mode::Deny => rule.endpoints.iter().fold(0, |bits, endpoints| bits | first(endpoints)),
+        // Whatever it does not name.
+        Mode::Allow if rule.endpoints.is_empty() => 0,
+        Mode::Allow => u64::MAX,
+    }
+}
+
+/// The bit of a first segment: the same for all texts that a careless reader takes for one another, without regard to case
+/// and to an extension.
+fn first_segment(text: &str) -> u64 {
+    let stem = text.bytes().take_while(|byte| *byte != b'.').map(|byte| byte.to_ascii_lowercase());
+    // FNV-1a.
+    let hash =
+        stem.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    1 << (hash >> 58)
+}
+
 type Features = Arc<BTreeMap<String, Feature>>;
 
 /// Everything that decisions need, as of some revisions. Cloning one costs a copy of the directory of its pages.
@@ -207,7 +256,7 @@ pub struct Snapshot {
     roles: Pages<Worth>,
     role_numbers: Index,
     networks: Pages<Arc<Networks>>,
-    rules: Pages<Arc<Rules>>,
+    rules: Pages<Ruled>,
     features: Pages<Features>,
     resources: Pages<Arc<Resource>>,
     resource_ids: Index,

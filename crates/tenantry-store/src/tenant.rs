@@ -150,11 +150,13 @@ impl Store {
     /// Finds out who is calling, without opening anything.
     ///
     /// # Errors
-    /// `key_unknown`, `session_unknown` and the refusals of [`Caller::admit`].
+    /// `key_unknown`, `session_unknown`, the refusals of [`Caller::admit`], and `ip_not_allowed`.
     pub async fn identify(&self, visit: &Visit) -> Result<Identity> {
         let mut conn = self.db.begin_read().await?;
         let (identity, _) = admit(&mut conn, visit, [None, None]).await?;
         conn.commit().await?;
+        // Here as well as at the door: an answer that was kept is given before the door is opened.
+        identity.caller.check_origins(CONTROL_API, visit.ip)?;
         Ok(identity)
     }
 

@@ -115,22 +115,32 @@ impl Caller {
         }
     }
 
-    fn check_address(&self, api: &str, address: Option<IpAddr>, target: &Lineage) -> Result<(), Refusal> {
+    /// Whether the credential may be used from an address at all: by the key's own networks, and by the lists of the account that it
+    /// belongs to and of the one assumed.
+    ///
+    /// # Errors
+    /// `ip_not_allowed`.
+    pub fn check_origins(&self, api: &str, address: Option<IpAddr>) -> Result<(), Refusal> {
         if self.networks.as_ref().is_some_and(|own| address.is_none_or(|address| !own.contain(address))) {
             return Err(Refusal::new(Code::IpNotAllowed, "The key is not to be used from there."));
         }
+        self.origins.iter().try_for_each(|line| self.check_lists(api, address, line))
+    }
+
+    fn check_address(&self, api: &str, address: Option<IpAddr>, target: &Lineage) -> Result<(), Refusal> {
+        self.check_origins(api, address)?;
         let facing = self.subject.and_then(|subject| target.up_to(subject));
-        for line in self.origins.iter().chain(&facing) {
-            let outside = self.allowlists_on(line, api).find(|list| !list.admits(address));
-            if let Some(list) = outside.filter(|_| !self.is_operator()) {
-                let told = match self.sees_above(list.account_id, line) {
-                    true => format!("The list is {} of {}.", list.id, list.account_id),
-                    false => "The list is one of an account above.".to_owned(),
-                };
-                return Err(Refusal::new(Code::IpNotAllowed, told));
-            }
-        }
-        Ok(())
+        facing.map_or(Ok(()), |line| self.check_lists(api, address, &line))
+    }
+
+    fn check_lists(&self, api: &str, address: Option<IpAddr>, line: &Lineage) -> Result<(), Refusal> {
+        let outside = self.allowlists_on(line, api).find(|list| !list.admits(address));
+        let Some(list) = outside.filter(|_| !self.is_operator()) else { return Ok(()) };
+        let told = match self.sees_above(list.account_id, line) {
+            true => format!("The list is {} of {}.", list.id, list.account_id),
+            false => "The list is one of an account above.".to_owned(),
+        };
+        Err(Refusal::new(Code::IpNotAllowed, told))
     }
 
     /// The lists that apply to calls of an API on the account that `line` leads to.

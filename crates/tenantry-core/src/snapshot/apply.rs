@@ -6,7 +6,9 @@ use std::hash::{Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use super::pages::hash_of;
-use super::{Change, Credential, Held, Human, Memberships, NONE, Node, Number, Place, Resource, Snapshot, Worth};
+use super::{
+    Change, Credential, Held, Human, Memberships, NONE, Node, Number, Place, Resource, Ruled, Snapshot, Worth,
+};
 use crate::access::Rules;
 use crate::account::Status;
 use crate::feature::Feature;
@@ -224,9 +226,9 @@ impl Snapshot {
                 self.rules.release(at);
                 NONE
             }
-            (false, NONE) => self.rules.add(Arc::new(rules)),
+            (false, NONE) => self.rules.add(Ruled::new(rules)),
             (false, at) => {
-                self.rules.set(at, Arc::new(rules));
+                self.rules.set(at, Ruled::new(rules));
                 at
             }
         };

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use super::line::{ASSUME, Line, Who};
 use super::pages::hash_of;
-use super::{Credential, Human, Number, Snapshot};
+use super::{Credential, Human, Number, Snapshot, first_segment};
 use crate::access::check_active;
 use crate::account::Status;
 use crate::allowlist::Allowlist;
@@ -160,7 +160,10 @@ impl Snapshot {
         }
         let below = path.below(found.api.base_path.len());
         let call = Call { api: &found.api.id, method: request.method, path: &below };
-        if let Some(rule) = self.restrictions(who, line, |rule| rule.forbids(&call)).next() {
+        let first = first_segment(below.segments().next().unwrap_or_default());
+        if let Some(rule) =
+            self.restrictions(who, line, |ruled| ruled.forbids & first != 0, |rule| rule.forbids(&call)).next()
+        {
             return Err(ruled(Code::EndpointRestricted, Rule::Restriction(rule)));
         }
         self.check_features(line, found)?;
@@ -235,7 +238,7 @@ impl Snapshot {
         }
         let assumed = (who.home != who.own.end()).then_some(line);
         for line in [Some(&who.own), assumed].into_iter().flatten() {
-            for (place, rules) in self.rules_on(line) {
+            for (place, rules) in self.lists_on(line) {
                 let mut applying = rules.allowlists.iter().filter(|list| list.applies(api, place > 0));
                 if let Some(list) = applying.find(|list| !list.admits(address)) {
                     return Err(ruled(Code::IpNotAllowed, Rule::Allowlist(list)));
@@ -248,7 +251,7 @@ impl Snapshot {
     /// Why a permission is not held: a restriction takes it away, or nothing gives it.
     fn who_took<'a>(&'a self, who: &Who<'a>, line: &Line<'a>, found: Found<'a>) -> Denial<'a> {
         let takes = |rule: &Restriction| rule.takes_away().holds(found.endpoint.permission);
-        let rule = self.restrictions(who, line, takes).next().map(Rule::Restriction);
+        let rule = self.restrictions(who, line, |_| true, takes).next().map(Rule::Restriction);
         Denial { code: Code::PermissionDenied, rule }
     }
 

@@ -161,7 +161,7 @@ impl Snapshot {
         line: &Line<'s>,
         wanted: impl Fn(&Restriction) -> bool + Copy,
     ) -> Vec<Fix> {
-        self.restrictions(who, line, wanted).map(|rule| Fix::Lift(rule.id, rule.account_id)).collect()
+        self.restrictions(who, line, |_| true, wanted).map(|rule| Fix::Lift(rule.id, rule.account_id)).collect()
     }
 
     /// The steps that are about what is called.
@@ -198,7 +198,7 @@ impl Snapshot {
         let assumed = (who.home != who.own.end()).then_some(line);
         let mut fixes = Vec::new();
         for line in [Some(&who.own), assumed].into_iter().flatten() {
-            for (place, rules) in self.rules_on(line) {
+            for (place, rules) in self.lists_on(line) {
                 let missing =
                     |list: &&Allowlist| list.applies(&found.api.id, place > 0) && !list.admits(request.address);
                 let missing = rules.allowlists.iter().filter(missing);

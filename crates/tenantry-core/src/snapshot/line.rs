@@ -3,7 +3,7 @@
 //! The rules are those of [`crate::rights`] and [`crate::access`], over numbers instead of records; what a restriction says and
 //! whom it binds is asked of [`crate::restriction`] itself. Nothing here allocates.
 
-use super::{Credential, Held, Human, NONE, Node, Number, Snapshot, Worth};
+use super::{Credential, Held, Human, NONE, Node, Number, Ruled, Snapshot, Worth};
 use crate::access::Rules;
 use crate::account::{MAX_DEPTH, Status};
 use crate::id::{AccountId, KeyId, UserId};
@@ -183,31 +183,34 @@ impl Snapshot {
     }
 
     fn taken_away<'s>(&'s self, who: &Who<'s>, line: &Line<'s>) -> PermissionSet {
-        let taking = self.restrictions(who, line, |rule| !rule.takes_away().is_empty());
+        let taking = |rule: &Restriction| !rule.takes_away().is_empty();
+        let taking = self.restrictions(who, line, |ruled| !ruled.takes.is_empty(), taking);
         taking.fold(PermissionSet::NONE, |taken, rule| taken.or(rule.takes_away()))
     }
 
-    /// The restrictions that are `wanted` and bind who turns to the end of a line. Those of the account that the key belongs to
-    /// go along wherever it turns.
-    pub(super) fn restrictions<'s, 'x, W: Fn(&Restriction) -> bool + Copy + 'x>(
+    /// The restrictions that are `wanted` and bind who turns to the end of a line, on accounts where there `may` be some. Those of
+    /// the account that the key belongs to go along wherever it turns.
+    pub(super) fn restrictions<'s, 'x, M: Fn(&Ruled) -> bool + Copy + 'x, W: Fn(&Restriction) -> bool + Copy + 'x>(
         &'s self,
         who: &'x Who<'s>,
         line: &'x Line<'s>,
+        may: M,
         wanted: W,
-    ) -> impl Iterator<Item = &'s Restriction> + use<'s, 'x, W> {
+    ) -> impl Iterator<Item = &'s Restriction> + use<'s, 'x, M, W> {
         let own = line.place(who.own.end()).is_none().then_some(&who.own);
-        own.into_iter().chain([line]).flat_map(move |line| self.restrictions_on(who, line, wanted))
+        own.into_iter().chain([line]).flat_map(move |line| self.restrictions_on(who, line, may, wanted))
     }
 
-    fn restrictions_on<'s, 'x, W: Fn(&Restriction) -> bool + Copy + 'x>(
+    fn restrictions_on<'s, 'x, M: Fn(&Ruled) -> bool + Copy + 'x, W: Fn(&Restriction) -> bool + Copy + 'x>(
         &'s self,
         who: &'x Who<'s>,
         line: &'x Line<'s>,
+        may: M,
         wanted: W,
-    ) -> impl Iterator<Item = &'s Restriction> + use<'s, 'x, W> {
+    ) -> impl Iterator<Item = &'s Restriction> + use<'s, 'x, M, W> {
         line.ruled().flat_map(move |(place, node)| {
-            let rules = self.rules.get(node.rules).map_or(&[][..], |rules| &rules.restrictions);
-            rules.iter().filter(move |rule| {
+            let ruled = self.rules.get(node.rules).filter(|ruled| may(ruled));
+            ruled.map_or(&[][..], |ruled| &ruled.rules.restrictions).iter().filter(move |rule| {
                 // What it says is soon told; whether it binds takes a look around.
                 wanted(rule) && {
                     let seen = Seen { snapshot: self, who, line, place };
@@ -217,12 +220,15 @@ impl Snapshot {
         })
     }
 
-    /// The rules that an account holds, at each place of a line that has some.
-    pub(super) fn rules_on<'s, 'x>(
+    /// The rules of the accounts of a line that hold IP allow-lists, each with its place.
+    pub(super) fn lists_on<'s, 'x>(
         &'s self,
         line: &'x Line<'s>,
     ) -> impl Iterator<Item = (usize, &'s Rules)> + use<'s, 'x> {
-        line.ruled().filter_map(|(place, node)| Some((place, self.rules.get(node.rules)?.as_ref())))
+        line.ruled().filter_map(|(place, node)| {
+            let ruled = self.rules.get(node.rules).filter(|ruled| ruled.lists)?;
+            Some((place, ruled.rules.as_ref()))
+        })
     }
 }
 

@@ -231,6 +231,23 @@ both_engines! {
         }).await;
     }
 
+    async fn a_kept_answer_is_not_given_to_where_the_key_may_not_be_used(database) {
+        let trusted_proxies = Networks::parse(&["127.0.0.0/8"]).expect("networks");
+        Api::run_with(database, Limits::DEFAULT, Config { trusted_proxies, ..Config::default() }, async |api| {
+            let account = api.root("Acme").await;
+            let made = api.new_key(&account, json!({"name": "k", "ipAllowlist": ["192.0.2.0/24"]})).await;
+            let key = api.key(&made.text("secret"));
+            let create = async |from: &str| {
+                let request = key.request(Method::POST, &format!("/v1/accounts/{account}/keys"));
+                let request = request.header("x-forwarded-for", from).header("idempotency-key", "once");
+                Answer::of(request.json(&json!({"name": "new"}))).await
+            };
+            let first = create("192.0.2.1").await.created();
+            assert_eq!(create("192.0.2.9").await.created().body, first.body);
+            create("203.0.113.1").await.refused(403, "ip_not_allowed");
+        }).await;
+    }
+
     async fn s42_behind_a_trusted_proxy_the_last_hop_that_is_not_trusted_counts(database) {
         let trusted_proxies = Networks::parse(&["127.0.0.0/8", "10.0.0.0/8"]).expect("networks");
         let config = Config { trusted_proxies, ..Config::default() };
