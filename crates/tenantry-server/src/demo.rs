@@ -3,8 +3,13 @@
 use tenantry_api as api;
 use tenantry_core::Document;
 use tenantry_core::account::{Kind, Profile};
+use tenantry_core::catalogue::Settle;
 use tenantry_core::id::AccountId;
 use tenantry_core::key::Environment;
+use tenantry_core::method::{Method, MethodSet};
+use tenantry_core::path::Pattern;
+use tenantry_core::permission::{Permission, PermissionSet};
+use tenantry_core::restriction::Mode;
 use tenantry_core::role::BuiltIn;
 use tenantry_core::secret;
 use tenantry_core::tree::LimitsChange;
@@ -58,7 +63,41 @@ pub async fn plant(app: &App) -> Result<Demo> {
     let (root_key, child_key) = (key(app, root).await?, key(app, child).await?);
     let (admin, password) = ("ann@acme.example".to_owned(), secret::token(&app.chance.bytes()?));
     join(app, root, &admin, "Ann", &password).await?;
+    sell(app, child).await?;
     Ok(Demo { root, child, other_child, grandchild, root_key, child_key, admin, password })
+}
+
+/// An API to call, and a rule for one of those who would.
+async fn sell(app: &App, restricted: AccountId) -> Result<()> {
+    let operator = || Ctx::operator(app);
+    let pattern = |text: &str| Pattern::parse(text).map_err(Error::internal);
+    app::catalogue::create(&operator(), "voice".to_owned(), "Voice".to_owned(), pattern("/voice")?, None).await?;
+    for (method, path, cost) in [(Method::Post, "/tts/{voice}", 5), (Method::Post, "/clone", 50)] {
+        let wanted = app::catalogue::Wanted {
+            method,
+            path: pattern(path)?,
+            cost,
+            permission: Permission::CreditsConsume,
+            feature: None,
+            resource: None,
+            settle: Settle::Success,
+        };
+        app::catalogue::create_endpoint(&operator(), "voice", wanted).await?;
+    }
+    let named = app::restrictions::Named {
+        field: "endpoints[0]".to_owned(),
+        api: "voice".to_owned(),
+        methods: MethodSet::ALL,
+        path: pattern("/clone")?,
+    };
+    let wanted = app::restrictions::Wanted {
+        mode: Mode::Deny,
+        subject: api::RestrictionSubject::default(),
+        endpoints: vec![named],
+        permissions: PermissionSet::NONE,
+    };
+    app::restrictions::create(&operator(), restricted, wanted).await?;
+    Ok(())
 }
 
 /// Makes a new user an admin, the way every user becomes one: by the link of an invitation.

@@ -73,6 +73,11 @@ fn print(url: &str, running: &Running, demo: &Demo) {
          \x20 -d '{{\"email\": \"ben@acme.example\", \"role\": \"member\"}}'\n\n\
          # Who did what, below Acme\n\
          curl '{url}/v1/accounts/{root}/audit-log?includeDescendants=true' -H 'x-api-key: {root_key}'\n\n\
+         # May New York make this call? And why not that one, and what would change it?\n\
+         curl -X POST {url}/v1/decisions -H 'Content-Type: application/json' -H 'Authorization: Bearer {operator}' \\\n\
+         \x20 -d '{{\"key\": \"{child_key}\", \"ip\": \"192.0.2.7\", \"method\": \"POST\", \"path\": \"/voice/tts/ann\"}}'\n\
+         curl -X POST {url}/v1/decisions -H 'Content-Type: application/json' -H 'Authorization: Bearer {operator}' \\\n\
+         \x20 -d '{{\"key\": \"{child_key}\", \"ip\": \"192.0.2.7\", \"method\": \"POST\", \"path\": \"/voice/clone\", \"explain\": true}}'\n\n\
          # Everything, as the operator\n\
          curl {url}/v1/accounts -H 'Authorization: Bearer {operator}'\n\n\
          Ctrl-C ends it; nothing is kept.",
