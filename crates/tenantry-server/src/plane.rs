@@ -4,6 +4,7 @@
 //! other nodes commit is looked for several times a second.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
@@ -29,6 +30,8 @@ pub struct Plane {
     committed: Notify,
     /// Says that there is a newer snapshot.
     renewed: watch::Sender<()>,
+    /// Whether the server is ending: there will be no newer one.
+    ended: AtomicBool,
 }
 
 impl Plane {
@@ -50,6 +53,7 @@ impl Plane {
             snapshot: ArcSwap::from_pointee(snapshot),
             committed: Notify::new(),
             renewed: watch::Sender::default(),
+            ended: AtomicBool::new(false),
         })
     }
 
@@ -66,7 +70,7 @@ impl Plane {
             revisions.iter().all(|revision| snapshot.revision(revision.bucket) >= revision.rev)
         };
         let wait = async {
-            while !reached() {
+            while !reached() && !self.ended.load(Ordering::Acquire) {
                 self.committed.notify_one();
                 if renewed.changed().await.is_err() {
                     return;
@@ -98,10 +102,13 @@ pub(crate) async fn follow(app: App, mut stop: watch::Receiver<bool>) {
         tokio::select! {
             () = app.plane.committed.notified() => (),
             _ = look.tick() => (),
-            () = told_to_stop(&mut stop) => return,
+            () = told_to_stop(&mut stop) => break,
         }
         if let Err(error) = app.plane.renew(&app.store).await {
             tracing::warn!(%error, "the changelog could not be read; decisions are those of before");
         }
     }
+    // Who still waits is answered: what they committed is in the database.
+    app.plane.ended.store(true, Ordering::Release);
+    app.plane.renewed.send_replace(());
 }
