@@ -110,23 +110,38 @@ impl Store {
     pub async fn feed_since(&self, known: impl Fn(u8) -> i64) -> Result<Vec<Change>> {
         let mut conn = self.db.begin_read().await?;
         let (mut touched, mut changes) = (Touched::default(), Vec::new());
-        for head in heads(&mut conn).await?.into_iter().filter(|head| head.rev > known(head.bucket)) {
-            let rows = conn
-                .all(
-                    "SELECT c.kind, c.entity, c.body, a.account_id FROM changelog c JOIN audit_log a ON a.id = c.audit_id \
-                     WHERE c.bucket = $1 AND c.rev > $2 ORDER BY c.rev",
-                    args![head.bucket, known(head.bucket)],
-                )
-                .await?;
-            for row in rows {
+        let newer: Vec<Revision> =
+            heads(&mut conn).await?.into_iter().filter(|head| head.rev > known(head.bucket)).collect();
+        for some in newer.chunks(FEW) {
+            let since = |head: &Revision| [Arg::from(head.bucket), Arg::from(known(head.bucket))];
+            for row in conn.all(ENTRIES, padded(some).flat_map(since).collect()).await? {
                 touched.note(&row.text("kind")?, &row.text("entity")?, &row.text("body")?, row.id("account_id")?);
             }
-            changes.push(Change::Revision(head));
         }
+        changes.extend(newer.into_iter().map(Change::Revision));
         touched.read(&mut conn, &mut changes).await?;
         conn.commit().await?;
         Ok(changes)
     }
+}
+
+/// How many things are asked about in one query.
+const FEW: usize = 8;
+
+/// The entries of some buckets behind some revisions.
+const ENTRIES: &str = "SELECT c.kind, c.entity, c.body, a.account_id FROM changelog c JOIN audit_log a ON a.id = c.audit_id \
+     WHERE (c.bucket = $1 AND c.rev > $2) OR (c.bucket = $3 AND c.rev > $4) OR (c.bucket = $5 AND c.rev > $6) \
+       OR (c.bucket = $7 AND c.rev > $8) OR (c.bucket = $9 AND c.rev > $10) OR (c.bucket = $11 AND c.rev > $12) \
+       OR (c.bucket = $13 AND c.rev > $14) OR (c.bucket = $15 AND c.rev > $16)";
+
+/// As many as a query asks about: the last one is asked about again.
+fn padded<T>(some: &[T]) -> impl Iterator<Item = &T> {
+    some.iter().chain(some.last().into_iter().cycle()).take(FEW)
+}
+
+/// The arguments of a query that asks about some ids.
+fn few<T: Copy + Into<Arg>>(ids: &[T]) -> Vec<Arg> {
+    padded(ids).map(|id| (*id).into()).collect()
 }
 
 /// Before every id.
@@ -266,17 +281,24 @@ impl Touched {
     }
 
     async fn read(self, conn: &mut Conn, changes: &mut Vec<Change>) -> Result<()> {
-        for id in self.accounts {
-            let sql = concat!("SELECT ", place_columns!(), " FROM account WHERE id = $1");
-            changes.push(conn.optional(sql, args![id]).await?.as_ref().map_or(Ok(Change::AccountGone(id)), place)?);
+        let accounts: Vec<_> = self.accounts.into_iter().collect();
+        for some in accounts.chunks(FEW) {
+            let sql =
+                concat!("SELECT ", place_columns!(), " FROM account WHERE id IN ($1, $2, $3, $4, $5, $6, $7, $8)");
+            let rows = conn.all(sql, few(some)).await?;
+            let there = rows.iter().map(|row| row.id("id")).collect::<Result<BTreeSet<AccountId>>>()?;
+            changes.extend(rows.iter().map(place).collect::<Result<Vec<_>>>()?);
+            changes.extend(some.iter().filter(|id| !there.contains(id)).map(|id| Change::AccountGone(*id)));
         }
         for id in self.roles {
             let sql = "SELECT id, account_id, name, permissions FROM role WHERE id = $1";
             collect(conn, sql, args![id], role, changes).await?;
         }
-        for id in self.made {
-            let sql = "SELECT account_id, user_id, role, role_id FROM membership WHERE account_id = $1";
-            collect(conn, sql, args![id], member, changes).await?;
+        let made: Vec<_> = self.made.into_iter().collect();
+        for some in made.chunks(FEW) {
+            let sql = "SELECT account_id, user_id, role, role_id FROM membership \
+                       WHERE account_id IN ($1, $2, $3, $4, $5, $6, $7, $8)";
+            collect(conn, sql, few(some), member, changes).await?;
         }
         for (account, user) in self.members {
             let sql =
@@ -291,14 +313,17 @@ impl Touched {
             );
             collect(conn, keys, args![account, user], hashed_key, changes).await?;
         }
-        for id in self.keys {
-            // With the one that it replaced, which ends earlier now.
-            let keys = concat!(
-                "SELECT ",
+        let keys: Vec<_> = self.keys.into_iter().collect();
+        for some in keys.chunks(FEW) {
+            // With those that they replaced, which end earlier now.
+            let sql = concat!(
+                "WITH asked (id, rotated_from) AS (SELECT id, rotated_from FROM api_key WHERE id IN ($1, $2, $3, $4, $5, $6, $7, $8)) \
+                 SELECT ",
                 key_columns!(),
-                ", k.hash AS key_hash FROM api_key k WHERE k.id IN ($1, (SELECT rotated_from FROM api_key WHERE id = $1))"
+                ", k.hash AS key_hash FROM api_key k \
+                 WHERE k.id IN (SELECT id FROM asked UNION SELECT rotated_from FROM asked WHERE rotated_from IS NOT NULL)"
             );
-            collect(conn, keys, args![id], hashed_key, changes).await?;
+            collect(conn, sql, few(some), hashed_key, changes).await?;
         }
         for account in self.rules {
             changes.push(Change::Rules(account, rules_on(conn, account).await?));
