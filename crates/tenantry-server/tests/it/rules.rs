@@ -122,6 +122,12 @@ both_engines! {
             key.get(&format!("{at}/members")).await.refused(403, "permission_denied");
             other.get(&format!("{at}/members")).await.ok();
 
+            // Paths with escapes are kept as they have to be written.
+            let spaced = json!({"mode": "deny", "subject": {"role": "member"}, "endpoints": [{"api": "tenantry", "path": "/a%20b/%c3%bc"}]});
+            let spaced = ann.post(&restrictions(&account), spaced).await.created();
+            let again = ann.get(&format!("{}/{}", restrictions(&account), spaced.id())).await.ok();
+            assert_eq!(again.body["endpoints"][0]["path"], json!("/a%20b/%C3%BC"));
+
             for wrong in [json!({"userId": api.user("nobody").await.id}), json!({"role": "emperor"}), json!({"keyId": "key_1"}), json!({"userId": bob.id, "role": "member"})] {
                 restrict(wrong).await.refused(400, "invalid_field");
             }
