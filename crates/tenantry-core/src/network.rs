@@ -75,18 +75,6 @@ impl Networks {
     pub fn iter(&self) -> impl Iterator<Item = impl fmt::Display> {
         self.shown.iter()
     }
-
-    /// How many there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.shown.len()
-    }
-
-    /// Whether there is none: then no address is in them.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.shown.is_empty()
-    }
 }
 
 fn within<T: Copy + Ord>(ranges: &[(T, T)], address: T) -> bool {

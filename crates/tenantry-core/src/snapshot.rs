@@ -294,12 +294,6 @@ impl Snapshot {
     pub fn catalogue(&self) -> &Catalogue {
         &self.catalogue
     }
-
-    /// How many accounts and keys there are.
-    #[must_use]
-    pub fn size(&self) -> (usize, usize) {
-        (self.accounts.len(), self.keys.len())
-    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use serde::Serialize;
 use tenantry_core::access::{Bearer, Caller, Rules};
-use tenantry_core::event::Event;
+use tenantry_core::event::{Event, Revision};
 use tenantry_core::id::{AccountId, RequestId};
 use tenantry_core::permission::Permission;
 use tenantry_core::refusal::Code;
@@ -43,6 +43,31 @@ pub(crate) struct Arrival {
 /// The body of a request that has one, read as a whole.
 #[derive(Debug, Clone)]
 pub(crate) struct Payload(pub(crate) Bytes);
+
+/// A transaction that changes something: of an account, of the catalogue, or one that makes a tree.
+pub(crate) trait Change: Send {
+    fn commit(
+        self,
+        event: &Event,
+        answer: Option<Answer>,
+    ) -> impl Future<Output = tenantry_store::Result<Vec<Revision>>> + Send;
+    fn abandon(self) -> impl Future<Output = tenantry_store::Result<()>> + Send;
+}
+
+macro_rules! changes {
+    ($($transaction:ident)*) => {$(
+        impl Change for $transaction {
+            async fn commit(self, event: &Event, answer: Option<Answer>) -> tenantry_store::Result<Vec<Revision>> {
+                Self::commit(self, event, answer).await
+            }
+            async fn abandon(self) -> tenantry_store::Result<()> {
+                Self::abandon(self).await
+            }
+        }
+    )*};
+}
+
+changes! { TenantWrite RootWrite CatalogueWrite }
 
 /// A request.
 pub struct Ctx {
@@ -356,26 +381,11 @@ impl Ctx {
         Ok(reply)
     }
 
-    /// Commits a change with its records, and answers; a dry run rolls back and tells what would have been.
+    /// Commits a change with its records, and answers once the data plane has it; a dry run rolls back and tells what would
+    /// have been.
     pub(crate) async fn commit<T: Serialize, const S: u16>(
         &self,
-        tx: TenantWrite,
-        event: Event,
-        reply: Reply<T, S>,
-    ) -> Result<Reply<T, S>> {
-        if self.dry_run {
-            tx.abandon().await?;
-            return Err(dry_run_answer(&event, &reply));
-        }
-        let revisions = tx.commit(&event, self.kept(&reply)?).await?;
-        self.app.plane.reach(&revisions).await;
-        Ok(reply.revised(&revisions))
-    }
-
-    /// The same for a transaction that makes a tree.
-    pub(crate) async fn commit_root<T: Serialize, const S: u16>(
-        &self,
-        tx: RootWrite,
+        tx: impl Change,
         event: Event,
         reply: Reply<T, S>,
     ) -> Result<Reply<T, S>> {
@@ -391,22 +401,6 @@ impl Ctx {
     /// Opens the catalogue for writing.
     pub(crate) async fn write_catalogue(&self) -> Result<CatalogueWrite> {
         self.app.store.write_catalogue(&self.visit).await.map_err(|error| self.answered(error))
-    }
-
-    /// The same for a transaction that changes the catalogue.
-    pub(crate) async fn commit_catalogue<T: Serialize, const S: u16>(
-        &self,
-        tx: CatalogueWrite,
-        event: Event,
-        reply: Reply<T, S>,
-    ) -> Result<Reply<T, S>> {
-        if self.dry_run {
-            tx.abandon().await?;
-            return Err(dry_run_answer(&event, &reply));
-        }
-        let revisions = tx.commit(&event, self.kept(&reply)?).await?;
-        self.app.plane.reach(&revisions).await;
-        Ok(reply.revised(&revisions))
     }
 
     /// Who is calling, if it is the operator acting for nobody or somebody who is signed in.

@@ -13,7 +13,7 @@ use crate::account::Status;
 use crate::allowlist::Allowlist;
 use crate::catalogue::Found;
 use crate::feature::Feature;
-use crate::id::{AccountId, AllowlistId, KeyId, RestrictionId, UserId};
+use crate::id::{AccountId, KeyId, UserId};
 use crate::method::Method;
 use crate::path::CanonicalPath;
 use crate::permission::PermissionSet;
@@ -89,17 +89,6 @@ pub enum Rule<'a> {
 }
 
 impl Rule<'_> {
-    /// The id of what decided, where it has one of its own.
-    #[must_use]
-    pub fn id(&self) -> Option<String> {
-        match self {
-            Self::Restriction(rule) => Some(RestrictionId::to_string(&rule.id)),
-            Self::Allowlist(list) => Some(AllowlistId::to_string(&list.id)),
-            Self::KeyNetworks(key) => Some(key.to_string()),
-            Self::Feature(..) => None,
-        }
-    }
-
     /// The account that holds it, if it is an account's.
     #[must_use]
     pub const fn account(&self) -> Option<AccountId> {

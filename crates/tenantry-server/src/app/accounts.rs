@@ -54,7 +54,7 @@ pub(crate) async fn create(ctx: &Ctx, profile: Profile) -> Result<Created<api::A
     let counts = Counts { users, devices: 0 };
     let lined = Lined { line: Lineage::of_root(root), limits: ctx.app.store.default_limits(), counts };
     let reply = Reply::new(tx.identity(), view::account(&lined)).versioned(version);
-    ctx.commit_root(tx, event, reply).await
+    ctx.commit(tx, event, reply).await
 }
 
 pub(crate) async fn get(ctx: &Ctx, id: AccountId) -> Result<Reply<api::Account>> {

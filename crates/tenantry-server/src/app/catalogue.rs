@@ -79,7 +79,7 @@ pub(crate) async fn create(
     tx.api_insert(&own).await?;
     let event = Event::new(EventKind::ApiCreated, &own.id, own.version, api_told(&own));
     let reply = Reply::new(tx.identity(), view::api(&own, &Catalogue::default())).versioned(own.version);
-    ctx.commit_catalogue(tx, event, reply).await
+    ctx.commit(tx, event, reply).await
 }
 
 pub(crate) async fn update(ctx: &Ctx, id: &str, changes: ApiChanges) -> Result<Reply<api::Api>> {
@@ -96,7 +96,7 @@ pub(crate) async fn update(ctx: &Ctx, id: &str, changes: ApiChanges) -> Result<R
         change::detail(&json!({"from": view::value(&api_told(&before)), "to": view::value(&api_told(&after))}));
     let event = Event::new(EventKind::ApiUpdated, id, after.version, detail);
     let reply = Reply::new(tx.identity(), view::api(&after, &catalogue)).versioned(after.version);
-    ctx.commit_catalogue(tx, event, reply).await
+    ctx.commit(tx, event, reply).await
 }
 
 pub(crate) async fn remove(ctx: &Ctx, id: &str) -> Result<Reply<api::Deleted>> {
@@ -106,7 +106,7 @@ pub(crate) async fn remove(ctx: &Ctx, id: &str) -> Result<Reply<api::Deleted>> {
     tx.api_delete(id).await?;
     let event = Event::new(EventKind::ApiDeleted, id, own.version, api_told(&own));
     let reply = Reply::new(tx.identity(), api::Deleted { id: id.to_owned(), deleted: true });
-    ctx.commit_catalogue(tx, event, reply).await
+    ctx.commit(tx, event, reply).await
 }
 
 pub(crate) async fn create_endpoint(ctx: &Ctx, id: &str, wanted: Wanted) -> Result<Created<api::Endpoint>> {
@@ -116,7 +116,7 @@ pub(crate) async fn create_endpoint(ctx: &Ctx, id: &str, wanted: Wanted) -> Resu
     tx.endpoint_insert(&endpoint).await?;
     let event = Event::new(EventKind::EndpointCreated, endpoint.id, endpoint.version, endpoint_told(&endpoint));
     let reply = Reply::new(tx.identity(), view::endpoint(&endpoint)).versioned(endpoint.version);
-    ctx.commit_catalogue(tx, event, reply).await
+    ctx.commit(tx, event, reply).await
 }
 
 pub(crate) async fn update_endpoint(
@@ -140,7 +140,7 @@ pub(crate) async fn update_endpoint(
     let detail = json!({"from": view::value(&endpoint_told(&before)), "to": view::value(&endpoint_told(&after))});
     let event = Event::new(EventKind::EndpointUpdated, id, after.version, change::detail(&detail));
     let reply = Reply::new(tx.identity(), view::endpoint(&after)).versioned(after.version);
-    ctx.commit_catalogue(tx, event, reply).await
+    ctx.commit(tx, event, reply).await
 }
 
 pub(crate) async fn remove_endpoint(ctx: &Ctx, api: &str, id: EndpointId) -> Result<Reply<api::Deleted>> {
@@ -149,7 +149,7 @@ pub(crate) async fn remove_endpoint(ctx: &Ctx, api: &str, id: EndpointId) -> Res
     tx.endpoint_delete(id).await?;
     let event = Event::new(EventKind::EndpointDeleted, id, endpoint.version, endpoint_told(&endpoint));
     let reply = Reply::new(tx.identity(), api::Deleted { id: id.to_string(), deleted: true });
-    ctx.commit_catalogue(tx, event, reply).await
+    ctx.commit(tx, event, reply).await
 }
 
 /// Makes the endpoints of an API those of a document. What is there already keeps what it costs and needs; a dry run shows
@@ -178,7 +178,7 @@ pub(crate) async fn import(ctx: &Ctx, id: &str, wanted: Vec<Wanted>) -> Result<R
     let detail = change::detail(&json!({"added": body.added, "removed": body.removed}));
     let event = Event::new(EventKind::ApiUpdated, id, own.version, detail);
     let reply = Reply::new(tx.identity(), body);
-    ctx.commit_catalogue(tx, event, reply).await
+    ctx.commit(tx, event, reply).await
 }
 
 fn line(endpoint: &Endpoint) -> String {

@@ -22,7 +22,7 @@ const MOST: usize = 256;
 pub(crate) async fn decide(ctx: &Ctx, asked: &api::DecisionRequest) -> Result<Reply<api::Decision>> {
     let identity = ctx.decider().await?;
     let snapshot = ctx.app.plane.snapshot();
-    Ok(Reply::new(&identity, answer(&snapshot, asked, ctx.now)?))
+    Ok(Reply::new(&identity, answer(&snapshot, asked, ctx.now)))
 }
 
 pub(crate) async fn decide_many(ctx: &Ctx, asked: &[api::DecisionRequest]) -> Result<Reply<api::Decisions>> {
@@ -32,7 +32,7 @@ pub(crate) async fn decide_many(ctx: &Ctx, asked: &[api::DecisionRequest]) -> Re
     }
     // All by one and the same snapshot.
     let snapshot = ctx.app.plane.snapshot();
-    let decisions = asked.iter().map(|asked| answer(&snapshot, asked, ctx.now)).collect::<Result<_>>()?;
+    let decisions = asked.iter().map(|asked| answer(&snapshot, asked, ctx.now)).collect();
     Ok(Reply::new(&identity, api::Decisions { decisions }))
 }
 
@@ -49,7 +49,7 @@ pub(crate) fn authorize(ctx: &Ctx, waiting: &Waiting) -> Result<Reply<api::Decis
         dry_run: false,
     };
     let snapshot = ctx.app.plane.snapshot();
-    let told = answer(&snapshot, &asked, ctx.now)?;
+    let told = answer(&snapshot, &asked, ctx.now);
     if let Some(code) = told.code.as_deref().and_then(code_of) {
         return Err(Refusal::new(code, refused(code, told.rule.as_ref())).into());
     }
@@ -63,8 +63,6 @@ pub(crate) fn authorize(ctx: &Ctx, waiting: &Waiting) -> Result<Reply<api::Decis
         (headers::ENDPOINT, told.endpoint.clone()),
         (headers::COST, Some(told.cost.to_string())),
     ];
-    // All of them, empty where there is nothing to say: a proxy that copies a header which is not there may leave in its place
-    // what a client sent under that name, or worse.
     // All of them, empty where there is nothing to say: a proxy that copies a header which is not there may leave in its place
     // what a client sent under that name, or worse.
     let reply = Reply::to_anybody(told);
@@ -97,7 +95,7 @@ const STEPS: [(&str, &[Code]); 10] = [
     ("features and resources are there", &[Code::FeatureMissing, Code::ResourceNotShared]),
 ];
 
-fn answer(snapshot: &Snapshot, asked: &api::DecisionRequest, now: Timestamp) -> Result<api::Decision> {
+fn answer(snapshot: &Snapshot, asked: &api::DecisionRequest, now: Timestamp) -> api::Decision {
     // What is no method and what is no address is not this API's mistake, but the caller's.
     let address: Option<IpAddr> = asked.ip.parse().ok();
     let method = asked.method.parse::<Method>().ok();
@@ -124,7 +122,7 @@ fn answer(snapshot: &Snapshot, asked: &api::DecisionRequest, now: Timestamp) -> 
     if asked.explain {
         told.fixes = Some(fixes(snapshot, &request, assumed.is_err() || method.is_none()));
     }
-    Ok(told)
+    told
 }
 
 /// A credential by its text.

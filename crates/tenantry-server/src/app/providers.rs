@@ -111,7 +111,7 @@ async fn sign_up(ctx: &Ctx, claims: &Claims) -> Result<Created<api::SignedIn>> {
     tx.session_insert(&new).await?;
     let event = Event::new(EventKind::AccountCreated, personal.id, 1, change::created(&personal));
     let reply = sessions::signed_in(ctx, Reply::new(tx.identity(), ()), &user, &token, &new.session);
-    ctx.commit_root(tx, event, reply).await
+    ctx.commit(tx, event, reply).await
 }
 
 /// Links the user who is signed in to who they are at the provider that they come back from.

@@ -84,7 +84,7 @@ pub(crate) async fn verify(ctx: &Ctx, token: &str) -> Result<Reply<api::Verified
     let (_, personal) = new_user(ctx, &user.email, &user.name, None);
     let event = Event::new(EventKind::AccountCreated, user.account_id, 1, change::created(&personal));
     let reply = Reply::new(tx.identity(), api::Verified { user: view::user(&user), organization: None });
-    ctx.commit_root(tx, event, reply).await
+    ctx.commit(tx, event, reply).await
 }
 
 /// What was said when a ticket was made.
