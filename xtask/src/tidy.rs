@@ -8,7 +8,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tenantry-api", &[]),
     ("tenantry-testkit", &[]),
     ("tenantry-store", &["tenantry-core"]),
-    ("tenantry-server", &["tenantry-api", "tenantry-core", "tenantry-store"]),
+    ("tenantry-gateway", &["tenantry-core"]),
+    ("tenantry-server", &["tenantry-api", "tenantry-core", "tenantry-gateway", "tenantry-store"]),
     ("tenantry", &["tenantry-server", "tenantry-store"]),
 ];
 
