@@ -44,6 +44,17 @@ impl<'a> CanonicalPath<'a> {
     }
 }
 
+/// As it is written in a request: everything that RFC 3986 does not let stand in a path is escaped.
+impl fmt::Display for CanonicalPath<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.bytes().try_for_each(|byte| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' => write!(f, "{}", char::from(byte)),
+            byte if b"/-._~!$&'()*+,=:@".contains(&byte) => write!(f, "{}", char::from(byte)),
+            _ => write!(f, "%{byte:02X}"),
+        })
+    }
+}
+
 fn canonical(target: &str) -> Option<Cow<'_, str>> {
     let (end, escaped) = checked(target.as_bytes())?;
     let raw = target.get(..end)?;
@@ -289,6 +300,20 @@ mod tests {
     fn covers(pattern: &str, path: &str, reading: Reading) -> bool {
         let path = CanonicalPath::parse(path).expect("canonical");
         Pattern::parse(pattern).expect("pattern").covers(&path, reading)
+    }
+
+    #[test]
+    fn a_path_is_written_in_one_way() {
+        for (sent, written) in [
+            ("/v1/tts", "/v1/tts"),
+            ("/%61dmin/%7euser", "/admin/~user"),
+            ("/caf%c3%a9/a%20b", "/caf%C3%A9/a%20b"),
+            ("/a%22%3c%7b", "/a%22%3C%7B"),
+        ] {
+            let path = CanonicalPath::parse(sent).expect("canonical");
+            assert_eq!(path.to_string(), written);
+            assert_eq!(CanonicalPath::parse(written).expect("canonical"), path);
+        }
     }
 
     #[test]

@@ -37,6 +37,10 @@ pub enum Kind {
     Throttled,
     /// The fault is ours.
     Internal,
+    /// The fault is with the API behind.
+    BadGateway,
+    /// The API behind is too slow.
+    GatewayTimeout,
     /// Not now; try again.
     Unavailable,
 }
@@ -96,6 +100,7 @@ codes! {
         ProviderRefused = "provider_refused": "The identity provider did not confirm who you are", "Start again; `detail` says what was wrong.";
         IdempotencyKeyInvalid = "idempotency_key_invalid": "`Idempotency-Key` is not usable", "Send 1 to 255 visible ASCII characters, once.";
         IfMatchInvalid = "if_match_invalid": "`If-Match` is not an entity tag of this API", "Send the `ETag` of an earlier answer, quotes included.";
+        HeaderRepeated = "header_repeated": "A header stands more than once that may stand only once", "Send `Host` and `Content-Type` once.";
         PathInvalid = "path_invalid": "The path is not in canonical form", "Send it without empty, `.` or `..` segments, encoded slashes, backslashes or semicolons.";
     }
     Unauthenticated {
@@ -206,7 +211,15 @@ codes! {
     Internal {
         Internal = "internal": "The server failed", "Report `requestId` to the operator. The request may be repeated with the same idempotency key.";
     }
+    BadGateway {
+        UpstreamUnset = "upstream_unset": "Nobody knows where this API is", "Ask the operator to set `upstream` of the API, or of the deployment.";
+        UpstreamFailed = "upstream_failed": "The server behind gave no usable answer", "Whether it did what was asked is not known. Nothing was charged.";
+    }
+    GatewayTimeout {
+        UpstreamTimeout = "upstream_timeout": "The server behind took too long", "Whether it did what was asked is not known. Nothing was charged.";
+    }
     Unavailable {
+        UpstreamPaused = "upstream_paused": "The server behind failed several times in a row and is left alone for a moment", "Repeat the request after `Retry-After`.";
         DatabaseUnavailable = "database_unavailable": "The database cannot be reached", "Repeat the request after `Retry-After`.";
         DeadlineExceeded = "deadline_exceeded": "The request took too long", "Repeat it with the same idempotency key after `Retry-After`.";
     }

@@ -289,6 +289,13 @@ impl Snapshot {
         line.nodes().last().map(|node| node.id)
     }
 
+    /// An account and all above it, the account itself first.
+    #[must_use]
+    pub fn line_of(&self, account: AccountId) -> Vec<AccountId> {
+        let number = self.account_number(account);
+        number.map(|number| self.line(number).nodes().map(|node| node.id).collect()).unwrap_or_default()
+    }
+
     /// The APIs and endpoints.
     #[must_use]
     pub fn catalogue(&self) -> &Catalogue {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 pub use tenantry_core::network::Networks;
+pub use tenantry_gateway::Address;
 
 /// The configuration of a server.
 #[derive(Debug, Clone)]
@@ -26,6 +27,12 @@ pub struct Config {
     pub trusted_proxies: Networks,
     /// Where users can sign in instead of here.
     pub providers: Vec<Provider>,
+    /// Where the APIs are that name no upstream of their own.
+    pub upstream: Option<Address>,
+    /// Certificates of authorities, as PEM, that servers behind may be signed by, besides the usual ones.
+    pub upstream_ca: Option<String>,
+    /// What the APIs behind can check our word about callers with.
+    pub identity_secret: Option<String>,
     /// How long things may take.
     pub timeouts: Timeouts,
 }
@@ -52,6 +59,8 @@ pub struct Timeouts {
     pub idle: Duration,
     /// For a request as a whole, its body included.
     pub request: Duration,
+    /// For a server behind the gateway to do nothing.
+    pub upstream: Duration,
     /// For requests in flight when the server is told to stop.
     pub drain: Duration,
 }
@@ -62,6 +71,7 @@ impl Default for Timeouts {
             header: Duration::from_secs(10),
             idle: Duration::from_secs(60),
             request: Duration::from_secs(30),
+            upstream: Duration::from_secs(60),
             drain: Duration::from_secs(30),
         }
     }
@@ -79,6 +89,9 @@ impl Default for Config {
             secret: None,
             trusted_proxies: Networks::default(),
             providers: Vec::new(),
+            upstream: None,
+            upstream_ca: None,
+            identity_secret: None,
             timeouts: Timeouts::default(),
         }
     }

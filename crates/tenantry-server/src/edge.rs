@@ -69,7 +69,8 @@ fn header_text<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
     response.headers().get(name)?.to_str().ok()
 }
 
-fn finish(mut response: Response, id: RequestId, public_url: &str) -> Response {
+/// Gives an answer what all of ours have; a refusal its body.
+pub(crate) fn finish(mut response: Response, id: RequestId, public_url: &str) -> Response {
     if let Some(Refused(refusal)) = response.extensions_mut().remove::<Refused>() {
         response = render(response, refusal, id, public_url);
     }

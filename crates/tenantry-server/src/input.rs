@@ -20,7 +20,7 @@ use tenantry_store::Page;
 
 use crate::app::catalogue::Wanted;
 use crate::app::restrictions::Named;
-use crate::config::Config;
+use crate::config::{Address, Config};
 
 const LONGEST_NAME: usize = 200;
 const LONGEST_EMAIL: usize = 254;
@@ -220,14 +220,8 @@ pub(crate) fn api_id(field: &str, text: &str) -> Checked<String> {
 
 /// Where calls are forwarded to.
 pub(crate) fn upstream(field: &str, text: &str) -> Checked<String> {
-    let sound = text.parse::<axum::http::Uri>().ok().is_some_and(|uri| {
-        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() && matches!(uri.path(), "" | "/")
-    });
-    if sound {
-        Ok(text.to_owned())
-    } else {
-        Err(Refusal::field(field, "takes an address such as http://10.0.0.7:8000"))
-    }
+    let takes = || Refusal::field(field, "takes an address such as http://10.0.0.7:8000");
+    text.parse::<Address>().map(|_| text.to_owned()).map_err(|_| takes())
 }
 
 /// What a call costs.

@@ -14,6 +14,7 @@
 //! | [`password`], [`passkeys`], [`providers`], [`attempts`] | how people prove who they are, and how often they may try |
 //! | [`mail`] | what is written to them |
 //! | [`edge`] | what happens to every request: id, deadline, log, metrics |
+//! | [`gateway`] | the door to the APIs behind, and to the routes beside them |
 //! | [`net`] | the accept loop and its timeouts |
 //! | [`ops`], [`metrics`] | health and figures, on a listener of their own |
 //! | [`workers`] | scheduled work |
@@ -28,6 +29,7 @@ mod credential;
 pub mod ctx;
 pub mod demo;
 mod edge;
+mod gateway;
 mod http;
 mod input;
 pub mod mail;
@@ -49,7 +51,7 @@ mod state;
 mod view;
 mod workers;
 
-pub use config::{Config, Networks, Timeouts};
+pub use config::{Address, Config, Networks, Timeouts};
 pub use problem::{Error, Result};
 pub use providers::use_ring;
 pub use server::{Running, Server};

@@ -2,13 +2,16 @@
 //!
 //! `axum::serve` gives hyper no timer, so none of hyper's own timeouts would ever fire.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
+use axum::response::Response;
 use hyper::body::Incoming;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -16,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_io_timeout::TimeoutStream;
 use tower::{Layer as _, ServiceExt as _};
-use tower_http::normalize_path::NormalizePathLayer;
+use tower_http::normalize_path::{NormalizePath, NormalizePathLayer};
 
 use crate::config::Timeouts;
 use crate::edge::{Asked, Peer};
@@ -28,10 +31,10 @@ const STREAMS: u32 = 128;
 /// How long to wait when no connection can be accepted (out of file descriptors, for instance).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves `router` until `stop` says so, then waits for what is in flight.
-pub(crate) async fn serve(
+/// Serves with `answer`, which is given the client's address, until `stop` says so; then waits for what is in flight.
+pub(crate) async fn serve<F: Future<Output = Response> + Send + 'static>(
     listener: TcpListener,
-    router: Router,
+    answer: impl Fn(SocketAddr, hyper::Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     timeouts: Timeouts,
     metrics: impl Fn() -> crate::metrics::Connected + Send + 'static,
     mut stop: watch::Receiver<bool>,
@@ -51,7 +54,12 @@ pub(crate) async fn serve(
                 continue;
             }
         };
-        let connection = builder.serve_connection_with_upgrades(io(stream, timeouts), service(router.clone(), peer));
+        let answer = answer.clone();
+        let service = service_fn(move |request| {
+            let answered = answer(peer, request);
+            async { Ok::<_, Infallible>(answered.await) }
+        });
+        let connection = builder.serve_connection_with_upgrades(io(stream, timeouts), service);
         let connection = graceful.watch(connection.into_owned());
         let connected = metrics();
         tokio::spawn(async move {
@@ -97,23 +105,21 @@ fn io(stream: TcpStream, timeouts: Timeouts) -> Io {
     TokioIo::new(Box::pin(stream))
 }
 
-fn service(
-    router: Router,
-    peer: SocketAddr,
-) -> impl hyper::service::Service<
-    hyper::Request<Incoming>,
-    Response = axum::response::Response,
-    Error = std::convert::Infallible,
-    Future: Send + 'static,
-> + Clone {
-    let router = NormalizePathLayer::trim_trailing_slash().layer(router);
-    hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
-        let mut request: Request = request.map(Body::new);
-        let asked = Asked(request.uri().clone());
-        request.extensions_mut().insert(asked);
-        request.extensions_mut().insert(Peer(peer));
-        router.clone().oneshot(request)
-    })
+/// A router that takes a trailing slash.
+pub(crate) type Routes = NormalizePath<Router>;
+
+/// Makes a router take a trailing slash.
+pub(crate) fn routes(router: Router) -> Routes {
+    NormalizePathLayer::trim_trailing_slash().layer(router)
+}
+
+/// Has a router answer.
+pub(crate) async fn route(routes: Routes, peer: SocketAddr, request: hyper::Request<Incoming>) -> Response {
+    let mut request: Request = request.map(Body::new);
+    let asked = Asked(request.uri().clone());
+    request.extensions_mut().insert(asked);
+    request.extensions_mut().insert(Peer(peer));
+    routes.oneshot(request).await.unwrap_or_else(|never| match never {})
 }
 
 /// Counts connections for `metrics` of a shared state.

@@ -25,7 +25,7 @@ const BATCH: usize = 65_536;
 
 /// The snapshot, and who waits for it.
 pub struct Plane {
-    snapshot: ArcSwap<Snapshot>,
+    snapshot: Arc<ArcSwap<Snapshot>>,
     /// Says that something was committed here.
     committed: Notify,
     /// Says that there is a newer snapshot.
@@ -50,7 +50,7 @@ impl Plane {
         store.feed_all(&mut take).await?;
         snapshot = snapshot.apply(waiting);
         Ok(Self {
-            snapshot: ArcSwap::from_pointee(snapshot),
+            snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
             committed: Notify::new(),
             renewed: watch::Sender::default(),
             ended: AtomicBool::new(false),
@@ -60,6 +60,11 @@ impl Plane {
     /// The newest snapshot.
     pub fn snapshot(&self) -> Guard<Arc<Snapshot>> {
         self.snapshot.load()
+    }
+
+    /// Where the newest snapshot is always found.
+    pub(crate) fn world(&self) -> Arc<ArcSwap<Snapshot>> {
+        Arc::clone(&self.snapshot)
     }
 
     /// Waits until what was committed at these revisions can be seen.

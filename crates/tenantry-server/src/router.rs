@@ -173,8 +173,13 @@ pub(crate) fn router(app: &App) -> Router {
 }
 
 /// What customers of the API reach beside it: the bare routes.
-pub(crate) fn gateway(app: &App) -> Router {
+pub(crate) fn beside(app: &App) -> Router {
     served(bare(), app)
+}
+
+/// The paths of the bare routes.
+pub(crate) fn bare_paths() -> Vec<&'static str> {
+    routes().into_iter().filter(|route| route.bare).map(|route| route.path).collect()
 }
 
 fn bare() -> Router<App> {

@@ -14,7 +14,7 @@ use crate::config::{Config, SHORTEST_OPERATOR_TOKEN};
 use crate::problem::{Error, Result};
 use crate::seal::{mac, sha256, sha256_parts};
 use crate::state::{App, Secrets, Services};
-use crate::{net, ops, plane, router, workers};
+use crate::{gateway, net, ops, plane, router, workers};
 
 /// Where a server listens.
 #[derive(Debug)]
@@ -71,7 +71,9 @@ impl Server {
         let (control, ops) = (address(&self.control)?, address(&self.ops)?);
         let gateway = self.gateway.as_ref().map(address).transpose()?;
         let serve = |listener, router| {
-            tokio::spawn(net::serve(listener, router, timeouts, net::counted(app.clone()), stopped.clone()))
+            let routes = net::routes(router);
+            let answer = move |peer, request| net::route(routes.clone(), peer, request);
+            tokio::spawn(net::serve(listener, answer, timeouts, net::counted(app.clone()), stopped.clone()))
         };
         let mut tasks = vec![
             serve(self.control, router::router(&app)),
@@ -80,7 +82,12 @@ impl Server {
             tokio::spawn(plane::follow(app.clone(), stopped.clone())),
             tokio::spawn(workers::run_sender(app.clone(), stopped.clone())),
         ];
-        tasks.extend(self.gateway.map(|listener| serve(listener, router::gateway(&app))));
+        if let Some(listener) = self.gateway {
+            let door = gateway::Door::open(&app)?;
+            let timeouts = door.timeouts();
+            let answer = move |peer, request| door.clone().answer(peer, request);
+            tasks.push(tokio::spawn(net::serve(listener, answer, timeouts, net::counted(app.clone()), stopped)));
+        }
         Ok(Running { app, control, ops, gateway, new_operator_token, stop, tasks })
     }
 }

@@ -5,13 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use tenantry_server::Networks;
 use tenantry_server::config::Provider;
-use tenantry_server::{Config, Timeouts};
+use tenantry_server::{Address, Config, Timeouts};
 use tenantry_store::{Limits, Location};
 
 use crate::Failure;
@@ -61,7 +61,8 @@ pub(crate) struct ServeOptions {
     /// Address of the control plane.
     #[arg(long, env = "TENANTRY_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     pub(crate) listen: SocketAddr,
-    /// Address for the customers of the API; serves `/org`, `/org/child_orgs` and `/secrets`.
+    /// Address for the customers of the APIs: what it is asked goes to the API behind, but for `/org`, `/org/child_orgs` and
+    /// `/secrets`.
     #[arg(long, env = "TENANTRY_GATEWAY_LISTEN", default_value = "127.0.0.1:8081", value_name = "ADDRESS")]
     pub(crate) gateway_listen: SocketAddr,
     /// Address of health and metrics.
@@ -112,6 +113,21 @@ pub(crate) struct ServeOptions {
     /// client. Without any, the client is whoever connects.
     #[arg(long, env = "TENANTRY_TRUSTED_PROXIES", value_delimiter = ',', value_name = "NETWORKS")]
     pub(crate) trusted_proxies: Vec<String>,
+    /// Where the gateway forwards to, such as `http://127.0.0.1:9000`, unless an API says otherwise; `h2c://` for HTTP/2 without TLS.
+    #[arg(long, env = "TENANTRY_UPSTREAM", value_name = "URL", value_parser = upstream)]
+    pub(crate) upstream: Option<Address>,
+    /// A PEM file with certificates of authorities that servers behind the gateway may be signed by, besides the usual ones.
+    #[arg(long, env = "TENANTRY_UPSTREAM_CA", value_name = "FILE")]
+    pub(crate) upstream_ca: Option<PathBuf>,
+    /// What the servers behind can check with that it is Tenantry who says who calls: the key of `X-Tenantry-Signature`.
+    #[arg(
+        long,
+        env = "TENANTRY_IDENTITY_SECRET",
+        value_name = "TEXT",
+        hide_env_values = true,
+        hide_default_value = true
+    )]
+    pub(crate) identity_secret: Option<String>,
     /// The settings that an account may override.
     #[arg(
         long,
@@ -130,6 +146,9 @@ pub(crate) struct ServeOptions {
     /// Seconds for a request as a whole.
     #[arg(long, env = "TENANTRY_REQUEST_TIMEOUT", default_value_t = 30, value_name = "SECONDS")]
     pub(crate) request_timeout: u64,
+    /// Seconds that a server behind the gateway may do nothing.
+    #[arg(long, env = "TENANTRY_UPSTREAM_TIMEOUT", default_value_t = 60, value_name = "SECONDS")]
+    pub(crate) upstream_timeout: u64,
     /// Seconds for requests in flight when the server is told to stop.
     #[arg(long, env = "TENANTRY_DRAIN_TIMEOUT", default_value_t = 30, value_name = "SECONDS")]
     pub(crate) drain_timeout: u64,
@@ -205,7 +224,10 @@ impl ServeOptions {
             operator_token: self.operator_token.clone(),
             overridable_settings: self.overridable_settings.iter().cloned().collect::<BTreeSet<_>>(),
             smtp_url: self.smtp_url.clone(),
-            smtp_ca: self.smtp_ca()?,
+            smtp_ca: certificates("smtp-ca", self.smtp_ca.as_deref())?,
+            upstream: self.upstream.clone(),
+            upstream_ca: certificates("upstream-ca", self.upstream_ca.as_deref())?,
+            identity_secret: self.identity_secret.clone(),
             mail_from: self.mail_from.clone(),
             secret: self.secret.clone(),
             trusted_proxies: Networks::parse(&self.trusted_proxies).map_err(|bad| {
@@ -216,16 +238,23 @@ impl ServeOptions {
                 header: seconds(self.header_timeout),
                 idle: seconds(self.idle_timeout),
                 request: seconds(self.request_timeout),
+                upstream: seconds(self.upstream_timeout),
                 drain: seconds(self.drain_timeout),
             },
         })
     }
+}
 
-    fn smtp_ca(&self) -> Result<Option<String>, Failure> {
-        let Some(path) = &self.smtp_ca else { return Ok(None) };
-        let pem = std::fs::read_to_string(path).map_err(|error| format!("smtp-ca: {}: {error}", path.display()))?;
-        Ok(Some(pem))
-    }
+/// The text of a file that a setting names.
+fn certificates(setting: &str, path: Option<&Path>) -> Result<Option<String>, Failure> {
+    let Some(path) = path else { return Ok(None) };
+    let pem = std::fs::read_to_string(path).map_err(|error| format!("{setting}: {}: {error}", path.display()))?;
+    Ok(Some(pem))
+}
+
+/// Reads the address of a server behind.
+fn upstream(text: &str) -> Result<Address, String> {
+    text.parse().map_err(|_| "takes an address without a path, such as http://127.0.0.1:9000".to_owned())
 }
 
 /// Reads an identity provider: what it is called, where it is, and who Tenantry is there.

@@ -30,7 +30,8 @@ fn announce(running: &Running) {
     if let Some(token) = &running.new_operator_token {
         println!("Operator token, shown this once:\n\n    {token}\n");
     }
-    tracing::info!(control = %running.control, ops = %running.ops, "serving");
+    let gateway = running.gateway.map(tracing::field::display);
+    tracing::info!(control = %running.control, gateway, ops = %running.ops, "serving");
 }
 
 /// The signals that end a server. They are listened for before anybody is told that it runs.

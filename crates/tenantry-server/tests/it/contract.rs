@@ -102,7 +102,7 @@ both_engines! {
             assert_eq!(get("/org").await.ok().text("orgId"), root);
             get("/org/child_orgs").await.ok();
             get("/secrets/").await.ok();
-            get("/v1/accounts").await.refused(404, "route_unknown");
+            get("/v1/accounts").await.refused(404, "endpoint_unknown");
 
             api.operator().get("/org").await.refused(400, "assume_required");
             assert_eq!(api.operator().assuming(&child).get("/org").await.ok().text("orgId"), child);

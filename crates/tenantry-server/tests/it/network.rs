@@ -30,7 +30,7 @@ async fn until_closed(stream: &mut TcpStream) -> String {
 /// Short enough for a test; in the proportions of the defaults.
 fn impatient() -> Config {
     let ms = Duration::from_millis;
-    let timeouts = Timeouts { header: ms(300), idle: ms(900), request: ms(600), drain: ms(2_000) };
+    let timeouts = Timeouts { header: ms(300), idle: ms(900), request: ms(600), upstream: ms(500), drain: ms(2_000) };
     Config { timeouts, ..Config::default() }
 }
 

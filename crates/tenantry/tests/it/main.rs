@@ -4,6 +4,7 @@
 mod cli;
 #[cfg(test)]
 mod crash;
+mod gateway;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]

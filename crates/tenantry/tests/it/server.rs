@@ -105,6 +105,8 @@ pub(crate) struct Server {
     pub(crate) api: Api,
     /// The address of health and figures.
     pub(crate) ops: String,
+    /// The address of the gateway.
+    pub(crate) gateway: String,
     child: Child,
     stdout: Drain,
     stderr: Drain,
@@ -126,10 +128,10 @@ impl Server {
         tenantry_server::use_ring();
         let http = Client::builder().timeout(PATIENCE).build().unwrap();
         let api = Api { http, url: String::new() };
-        let mut server = Self { api, ops: String::new(), child, stdout, stderr };
+        let mut server = Self { api, ops: String::new(), gateway: String::new(), child, stdout, stderr };
         let line = server.logged("serving").await;
         let address = |name: &str| format!("http://{}", line[name].as_str().unwrap());
-        (server.api.url, server.ops) = (address("control"), address("ops"));
+        (server.api.url, server.ops, server.gateway) = (address("control"), address("ops"), address("gateway"));
         server
     }
 
@@ -148,6 +150,13 @@ impl Server {
             }
         };
         timeout(PATIENCE, waiting).await.expect("the server says it")
+    }
+
+    /// The most memory that the server ever had at once, in KiB.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id().expect("it runs"))).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a figure");
+        line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
     /// Asks the server to stop.

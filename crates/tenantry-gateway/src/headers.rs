@@ -1,0 +1,101 @@
+//! Reading what a call presents, and the names of our own headers.
+
+use http::{HeaderMap, HeaderName, header};
+use tenantry_core::refusal::Code;
+
+/// The header that names an account to act for.
+pub const ASSUME: &str = "x-assume-org";
+
+/// For whom a call is: told to the API behind.
+pub const ACCOUNT: HeaderName = HeaderName::from_static("x-tenantry-account");
+/// Which account makes it.
+pub const ACTOR: HeaderName = HeaderName::from_static("x-tenantry-actor");
+/// Whose key it is, if it is a person's.
+pub const USER: HeaderName = HeaderName::from_static("x-tenantry-user");
+/// With which key.
+pub const KEY: HeaderName = HeaderName::from_static("x-tenantry-key");
+/// That it was Tenantry who said so.
+pub const SIGNATURE: HeaderName = HeaderName::from_static("x-tenantry-signature");
+/// For whom an answer is: told to the client.
+pub const SUBJECT: HeaderName = HeaderName::from_static("x-tenantry-subject");
+/// What a call cost.
+pub const COST: HeaderName = HeaderName::from_static("x-credits-cost");
+/// The id of a request.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// How the names of our own headers begin.
+pub(crate) const OURS: &str = "x-tenantry-";
+/// How the names of our own cookies begin.
+pub(crate) const OUR_COOKIES: &str = "__Host-tenantry";
+
+/// The one credential in the headers that programs use.
+///
+/// # Errors
+/// `ambiguous_credentials` if there are two that differ, `key_malformed` if one is no text.
+pub fn credential(headers: &HeaderMap) -> Result<Option<&str>, Code> {
+    let plain = ["x-auth-token", "x-api-key"]
+        .into_iter()
+        .flat_map(|name| headers.get_all(name))
+        .map(|value| value.to_str().ok());
+    let bearer = headers.get_all(header::AUTHORIZATION).iter().map(|value| {
+        let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    });
+    let mut found: Option<&str> = None;
+    for text in plain.chain(bearer) {
+        let text = text.map(str::trim).filter(|text| !text.is_empty()).ok_or(Code::KeyMalformed)?;
+        if found.is_some_and(|other| other != text) {
+            return Err(Code::AmbiguousCredentials);
+        }
+        found = Some(text);
+    }
+    Ok(found)
+}
+
+/// A header that may stand once; empty is as good as absent.
+///
+/// # Errors
+/// `malformed` if it stands more than once, or is no text.
+pub fn single<'a>(headers: &'a HeaderMap, name: &str, malformed: Code) -> Result<Option<&'a str>, Code> {
+    let mut values = headers.get_all(name).iter();
+    let Some(first) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(malformed);
+    }
+    let text = first.to_str().map_err(|_| malformed)?.trim();
+    Ok((!text.is_empty()).then_some(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let pair = |(name, value): &(&'static str, &'static str)| {
+            (HeaderName::from_static(name), http::HeaderValue::from_static(value))
+        };
+        pairs.iter().map(pair).collect()
+    }
+
+    #[test]
+    fn s22_two_credentials_that_differ_are_none() {
+        for (pairs, expected) in [
+            (&[][..], Ok(None)),
+            (&[("x-api-key", " a ")], Ok(Some("a"))),
+            (&[("x-api-key", "a"), ("authorization", "bearer a")], Ok(Some("a"))),
+            (&[("x-api-key", "a"), ("x-api-key", "b")], Err(Code::AmbiguousCredentials)),
+            (&[("x-auth-token", "a"), ("authorization", "Bearer b")], Err(Code::AmbiguousCredentials)),
+            (&[("authorization", "Basic YTpi")], Err(Code::KeyMalformed)),
+            (&[("x-api-key", "")], Err(Code::KeyMalformed)),
+        ] {
+            assert_eq!(credential(&of(pairs)), expected, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn one_value_or_none() {
+        let twice = of(&[("x-assume-org", "a"), ("x-assume-org", "a")]);
+        assert_eq!(single(&twice, ASSUME, Code::AssumeMalformed), Err(Code::AssumeMalformed));
+        assert_eq!(single(&of(&[("x-assume-org", "  ")]), ASSUME, Code::AssumeMalformed), Ok(None));
+    }
+}
