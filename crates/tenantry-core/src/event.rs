@@ -4,8 +4,10 @@
 //! changelog for machines.
 
 use std::fmt;
+use std::str::FromStr;
 
 use crate::Document;
+use crate::account::UnknownWord;
 use crate::id::{AccountId, Id as _};
 
 macro_rules! events {
@@ -144,6 +146,15 @@ pub struct Revision {
 impl fmt::Display for Revision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.bucket, self.rev)
+    }
+}
+
+impl FromStr for Revision {
+    type Err = UnknownWord;
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        let (bucket, rev) = text.split_once('.').ok_or(UnknownWord)?;
+        let bucket = bucket.parse().ok().filter(|bucket| *bucket < BUCKETS).ok_or(UnknownWord)?;
+        Ok(Self { bucket, rev: rev.parse().map_err(|_| UnknownWord)? })
     }
 }
 

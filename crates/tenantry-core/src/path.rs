@@ -191,6 +191,50 @@ impl Pattern {
         segments.next().is_none()
     }
 
+    /// Whether the pattern covers every path that `other` covers.
+    #[must_use]
+    pub fn covers_all_of(&self, other: &Self, reading: Reading) -> bool {
+        let mut theirs = other.0.iter().peekable();
+        for part in &self.0 {
+            if *part == Part::Rest {
+                return true;
+            }
+            let Some(their) = theirs.next() else { return false };
+            let is_last = theirs.peek().is_none();
+            let covered = match (part, their) {
+                (_, Part::Rest) => false,
+                (Part::Literal(own), Part::Literal(their)) => reads_as(their, own, reading, is_last),
+                (Part::Literal(_), Part::One(_)) => false,
+                (Part::One(_) | Part::Rest, _) => true,
+            };
+            if !covered {
+                return false;
+            }
+        }
+        theirs.next().is_none()
+    }
+
+    /// Whether there is a path that the pattern and `other` both cover.
+    #[must_use]
+    pub fn meets(&self, other: &Self, reading: Reading) -> bool {
+        let (mut own, mut theirs) = (self.0.iter().peekable(), other.0.iter().peekable());
+        loop {
+            let (part, their) = match (own.next(), theirs.next()) {
+                (None, None) | (Some(Part::Rest), _) | (_, Some(Part::Rest)) => return true,
+                (None, Some(_)) | (Some(_), None) => return false,
+                (Some(part), Some(their)) => (part, their),
+            };
+            // What may follow may also be nothing, if nothing has to follow.
+            let may_end = |next: Option<&&Part>| matches!(next, None | Some(Part::Rest));
+            let is_last = theirs.peek().is_none() || (may_end(theirs.peek()) && may_end(own.peek()));
+            if let (Part::Literal(own), Part::Literal(their)) = (part, their)
+                && !reads_as(their, own, reading, is_last)
+            {
+                return false;
+            }
+        }
+    }
+
     /// What is left of the pattern below `base`, if it begins with it.
     #[must_use]
     pub fn below(&self, base: &Self) -> Option<Self> {
@@ -412,6 +456,33 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_covers_all_covers_each_and_what_meets_has_one_in_common(
+            own in "(/(a|b|B|\\*)){0,3}(/\\*\\*)?",
+            other in "(/(a|b|b\\.x|\\*)){0,3}(/\\*\\*)?",
+            careless: bool,
+        ) {
+            let read = |text: &str| Pattern::parse(if text.is_empty() { "/" } else { text }).expect("a pattern");
+            let (own, other) = (read(&own), read(&other));
+            let reading = if careless { Reading::Careless } else { Reading::Exact };
+            // All paths of up to four segments: as many as it takes to tell the patterns apart.
+            let mut paths = vec![String::new()];
+            for longer in 0..4 {
+                let grown = paths.iter().filter(|path| path.matches('/').count() == longer);
+                let grown = grown.flat_map(|path| ["a", "b", "B", "b.x", "c"].map(|segment| format!("{path}/{segment}")));
+                let grown: Vec<_> = grown.collect();
+                paths.extend(grown);
+            }
+            let covered = |pattern: &Pattern, path: &str, reading| {
+                let path = CanonicalPath::parse(if path.is_empty() { "/" } else { path }).expect("a path");
+                pattern.covers(&path, reading)
+            };
+            let theirs: Vec<_> = paths.iter().filter(|path| covered(&other, path, Reading::Exact)).collect();
+            let both = theirs.iter().filter(|path| covered(&own, path, reading)).count();
+            prop_assert_eq!(own.covers_all_of(&other, reading), both == theirs.len(), "{} {}", own, other);
+            prop_assert_eq!(own.meets(&other, reading), both > 0, "{} {}", own, other);
+        }
+
         #[test]
         fn reading_a_canonical_path_again_changes_nothing(text in "(/[a-z%0-9.; ]{0,4}){0,5}") {
             if let Ok(path) = CanonicalPath::parse(&text) {

@@ -220,6 +220,7 @@ codes! {
     }
     Unavailable {
         UpstreamPaused = "upstream_paused": "The server behind failed several times in a row and is left alone for a moment", "Repeat the request after `Retry-After`.";
+        RevisionUnreached = "revision_unreached": "This node does not know of the revision yet", "Repeat the request after `Retry-After`, or check `X-Tenantry-Min-Rev`.";
         DatabaseUnavailable = "database_unavailable": "The database cannot be reached", "Repeat the request after `Retry-After`.";
         DeadlineExceeded = "deadline_exceeded": "The request took too long", "Repeat it with the same idempotency key after `Retry-After`.";
     }

@@ -101,6 +101,17 @@ pub struct Call<'a> {
     pub path: &'a CanonicalPath<'a>,
 }
 
+/// How much of an endpoint is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// No path of it.
+    None,
+    /// Some paths, or as far as can be told from one pattern alone.
+    Some,
+    /// Every path of it.
+    All,
+}
+
 impl Endpoints {
     fn cover(&self, call: &Call<'_>, reading: Reading) -> bool {
         *self.api == *call.api && self.methods.holds(call.method) && self.path.covers(call.path, reading)
@@ -198,6 +209,26 @@ impl Restriction {
                 };
                 !silent && !names(Reading::Exact)
             }
+        }
+    }
+
+    /// How much of an endpoint the rule, where it binds, forbids.
+    #[must_use]
+    pub fn forbids_of(&self, api: &str, method: Method, path: &Pattern) -> Part {
+        let named = self.endpoints.iter().filter(|own| *own.api == *api && own.methods.holds(method));
+        let (mut meets, mut covers) = (false, false);
+        let reading = if self.mode == Mode::Deny { Reading::Careless } else { Reading::Exact };
+        for own in named {
+            meets |= own.path.meets(path, reading);
+            covers |= own.path.covers_all_of(path, reading);
+        }
+        match self.mode {
+            Mode::Deny if covers => Part::All,
+            Mode::Deny if meets => Part::Some,
+            Mode::Deny => Part::None,
+            Mode::Allow if self.endpoints.is_empty() || covers => Part::None,
+            Mode::Allow if meets => Part::Some,
+            Mode::Allow => Part::All,
         }
     }
 

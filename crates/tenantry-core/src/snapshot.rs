@@ -11,12 +11,14 @@
 //! | `line` | accounts with their ancestors, and what people and keys may do over them |
 //! | `decide` | may this call happen? |
 //! | `explain` | what would change the answer |
+//! | `reach` | what a key can do, endpoint by endpoint |
 
 mod apply;
 mod decide;
 mod explain;
 mod line;
 mod pages;
+mod reach;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,6 +39,7 @@ use crate::time::Timestamp;
 pub use decide::{Decision, Denial, Presented, Request, Rule};
 pub use explain::Fix;
 use pages::{Index, Pages};
+pub use reach::{Reached, Verdict};
 
 /// One thing that is different now. What is given is the whole present state of the thing.
 #[derive(Debug, Clone)]

@@ -13,9 +13,10 @@ use serde::Serialize;
 use tenantry_core::access::{Bearer, Caller, Rules};
 use tenantry_core::event::{Event, Revision};
 use tenantry_core::id::{AccountId, RequestId};
-use tenantry_core::permission::Permission;
 use tenantry_core::refusal::Code;
+use tenantry_core::snapshot::{Denial, Presented, Request};
 use tenantry_core::{Refusal, Timestamp};
+use tenantry_gateway::verdict;
 use tenantry_store::CatalogueWrite;
 use tenantry_store::record::{Answer, Idempotency};
 use tenantry_store::root::{OperatorRead, RootWrite};
@@ -85,6 +86,8 @@ pub struct Ctx {
     user_agent: Option<String>,
     dry_run: bool,
     if_match: Option<String>,
+    /// What the answer has to know of at least.
+    known: Vec<Revision>,
     sealer: Option<Sealer>,
     /// Keeps repetitions out while this request is being answered.
     _claim: Option<Claim>,
@@ -133,13 +136,15 @@ impl FromRequestParts<App> for Ctx {
             user_agent: user_agent(&parts.headers),
             dry_run: writes && dry_run(parts)?,
             if_match: single(&parts.headers, header::IF_MATCH.as_str(), Code::IfMatchInvalid)?,
+            known: known(&parts.headers)?,
             sealer: None,
             _claim: None,
         };
         if open && ctx.dry_run {
             return Err(Refusal::at(Code::InvalidParameter, "dryRun", "is not for who is not signed in").into());
         }
-        if writes {
+        // Asking whether a call may happen changes nothing.
+        if writes && need != Need::Decider {
             let payload = parts.extensions.get::<Payload>().ok_or_else(missing)?;
             let text = presented.map_or_else(|| hex(&sha256(&payload.0)), |presented| presented.text);
             ctx.prepare_write(parts, &text, payload).await?;
@@ -214,6 +219,7 @@ impl Ctx {
             user_agent: None,
             dry_run: false,
             if_match: None,
+            known: Vec::new(),
             sealer: None,
             _claim: None,
         }
@@ -394,7 +400,9 @@ impl Ctx {
             return Err(dry_run_answer(&event, &reply));
         }
         let revisions = tx.commit(&event, self.kept(&reply)?).await?;
-        self.app.plane.reach(&revisions).await;
+        if !self.app.plane.reach(&revisions).await {
+            tracing::warn!("the data plane is behind what was committed");
+        }
         Ok(reply.revised(&revisions))
     }
 
@@ -410,18 +418,35 @@ impl Ctx {
         if may { Ok(identity) } else { Err(Code::OperatorOnly.into()) }
     }
 
-    /// Who is calling, if it is the operator acting for nobody or a key that the operator gave the scope `decide`.
-    pub(crate) async fn decider(&self) -> Result<Identity> {
-        if self.visit.credential == Credential::Operator && self.visit.assume.is_none() {
-            return self.operator_identity();
+    /// Which account is asking, if it is one with a key that the operator gave the scope `decide`; `None` is the operator, acting
+    /// for nobody. Asks the snapshot and not the database, as whoever asks about every call has to be answered at once.
+    pub(crate) fn decider(&self) -> Result<Option<AccountId>> {
+        let presented = match self.visit.credential {
+            _ if self.visit.assume.is_some() => return Err(only_deciders()),
+            Credential::Operator => return Ok(None),
+            Credential::Key { hash } => Presented::Hash(hash),
+            Credential::Session { .. } | Credential::Nobody => return Err(only_deciders()),
+        };
+        let called = self.visit.route.as_ref().ok_or(Code::RouteUnknown)?;
+        let request = Request {
+            presented,
+            assume: None,
+            address: self.visit.ip,
+            method: called.method,
+            target: &called.path,
+            resource: None,
+            now: self.now,
+        };
+        match self.app.plane.snapshot().may_ask(&request) {
+            Ok(account) => Ok(Some(account)),
+            Err(Denial { code: Code::PermissionDenied, rule: None }) => Err(only_deciders()),
+            Err(denial) => Err(verdict::refusal(&denial).into()),
         }
-        let identity = self.identity().await?;
-        let scoped = identity.caller.narrowing().is_some_and(|scopes| scopes.holds(Permission::Decide));
-        if scoped && self.visit.assume.is_none() {
-            return Ok(identity);
-        }
-        Err(Refusal::new(Code::PermissionDenied, "This needs the operator token, or a key with the scope `decide`.")
-            .into())
+    }
+
+    /// Waits until decisions know of what the client says it knows of.
+    pub(crate) async fn catch_up(&self) -> Result<()> {
+        if self.app.plane.reach(&self.known).await { Ok(()) } else { Err(Code::RevisionUnreached.into()) }
     }
 
     fn kept<T: Serialize, const S: u16>(&self, reply: &Reply<T, S>) -> Result<Option<Answer>> {
@@ -429,6 +454,10 @@ impl Ctx {
         let json = serde_json::to_vec(&reply.prepare()?).map_err(Error::internal)?;
         Ok(Some(Answer { status: S, sealed: sealer.seal(&json, &self.app.chance)? }))
     }
+}
+
+fn only_deciders() -> Error {
+    Refusal::new(Code::PermissionDenied, "This needs the operator token, or a key with the scope `decide`.").into()
 }
 
 fn dry_run_answer<T: Serialize, const S: u16>(event: &Event, reply: &Reply<T, S>) -> Error {
@@ -464,6 +493,16 @@ fn reason(headers: &HeaderMap) -> Result<Option<String>> {
 fn user_agent(headers: &HeaderMap) -> Option<String> {
     let text = headers.get(header::USER_AGENT)?.to_str().ok()?;
     Some(text.chars().take(200).collect())
+}
+
+/// The revisions that a client got in `X-Tenantry-Rev`, of a change that it wants to be heeded.
+fn known(headers: &HeaderMap) -> Result<Vec<Revision>> {
+    let text = single(headers, headers::MIN_REVISION, Code::InvalidParameter)?;
+    let revisions = text.iter().flat_map(|text| text.split(',')).map(|revision| revision.trim().parse());
+    let takes = "takes what an earlier answer said in `X-Tenantry-Rev`";
+    Ok(revisions
+        .collect::<Result<_, _>>()
+        .map_err(|_| Refusal::at(Code::InvalidParameter, headers::MIN_REVISION, takes))?)
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {

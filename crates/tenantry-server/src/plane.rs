@@ -67,8 +67,11 @@ impl Plane {
         Arc::clone(&self.snapshot)
     }
 
-    /// Waits until what was committed at these revisions can be seen.
-    pub(crate) async fn reach(&self, revisions: &[Revision]) {
+    /// Waits until what was committed at these revisions can be seen. Answers whether it can.
+    pub(crate) async fn reach(&self, revisions: &[Revision]) -> bool {
+        if revisions.is_empty() {
+            return true;
+        }
         let mut renewed = self.renewed.subscribe();
         let reached = || {
             let snapshot = self.snapshot();
@@ -82,9 +85,7 @@ impl Plane {
                 }
             }
         };
-        if tokio::time::timeout(LONGEST_WAIT, wait).await.is_err() {
-            tracing::warn!("the data plane is behind what was committed");
-        }
+        tokio::time::timeout(LONGEST_WAIT, wait).await.is_ok() && reached()
     }
 
     /// Takes in what is new.

@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use tenantry_core::access::Actor;
 use tenantry_core::event::Revision;
+use tenantry_core::id::AccountId;
 use tenantry_store::record::revision_text;
 use tenantry_store::tenant::Identity;
 
@@ -24,6 +25,7 @@ pub(crate) mod headers {
     pub(crate) const CODE: &str = "x-tenantry-code";
     pub(crate) const STATUS: &str = "x-tenantry-status";
     pub(crate) const REVISION: &str = "x-tenantry-rev";
+    pub(crate) const MIN_REVISION: &str = "x-tenantry-min-rev";
     pub(crate) const REQUEST_ID: &str = "x-request-id";
     pub(crate) const REPLAYED: &str = "idempotency-replayed";
     pub(crate) const ASSUME: &str = "x-assume-org";
@@ -59,6 +61,12 @@ impl<T, const STATUS: u16> Reply<T, STATUS> {
         };
         let subject = caller.subject.map(|id| id.to_string());
         Self { actor: Some(actor), subject, ..Self::to_anybody(body) }
+    }
+
+    /// An answer to an account, or to the operator.
+    pub(crate) fn to_account(account: Option<AccountId>, body: T) -> Self {
+        let actor = account.map_or_else(|| Actor::Operator.kind().to_owned(), |account| account.to_string());
+        Self { actor: Some(actor), subject: account.map(|id| id.to_string()), ..Self::to_anybody(body) }
     }
 
     /// An answer to somebody who did not say who they are.

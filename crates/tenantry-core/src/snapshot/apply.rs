@@ -16,6 +16,7 @@ use crate::id::{AccountId, Id, KeyId, ResourceId, UserId};
 use crate::key::Key;
 use crate::network::Networks;
 use crate::permission::PermissionSet;
+use crate::rights::OF_ACCOUNT;
 use crate::role::{Role, RoleRef};
 use crate::time::Timestamp;
 
@@ -127,7 +128,8 @@ impl Snapshot {
             user,
             maker: if maker == user { NONE } else { maker },
             networks: self.networks_for(networks, key.networks.as_ref()),
-            scopes: key.scopes.unwrap_or(PermissionSet::ALL),
+            // Who has no scopes has whatever an account has: what only the operator gives, it gives by name.
+            scopes: key.scopes.unwrap_or(OF_ACCOUNT),
             expires_at: key.expires_at.unwrap_or(Timestamp(i64::MAX)),
             revoked: key.revoked_at.is_some(),
         };
@@ -141,7 +143,7 @@ impl Snapshot {
         }
     }
 
-    fn key_by_id(&self, id: KeyId) -> Option<Number> {
+    pub(super) fn key_by_id(&self, id: KeyId) -> Option<Number> {
         self.key_ids.find(hash_of(&id.bytes()), |number| self.keys.get(number).is_some_and(|key| key.id == id))
     }
 

@@ -28,6 +28,8 @@ pub enum Presented {
     Malformed,
     /// The SHA-256 of its text.
     Hash([u8; 32]),
+    /// Not presented at all: somebody who may know of the key asks about it.
+    Named(KeyId),
 }
 
 /// A call that somebody wants to make.
@@ -107,7 +109,7 @@ impl<'a> From<Code> for Denial<'a> {
     }
 }
 
-fn ruled<'a>(code: Code, rule: Rule<'a>) -> Denial<'a> {
+pub(super) fn ruled<'a>(code: Code, rule: Rule<'a>) -> Denial<'a> {
     Denial { code, rule: Some(rule) }
 }
 
@@ -142,11 +144,7 @@ impl Snapshot {
         let found = self.catalogue.find(request.method, &path).ok_or(Code::EndpointUnknown)?;
         decision.found = Some(found);
         self.check_address(who, line, found.api.id.as_str(), request.address)?;
-        let rights =
-            if who.home == who.own.end() { self.rights(who, line, false) } else { self.rights_assumed(who, line) };
-        if !rights.holds(found.endpoint.permission) {
-            return Err(self.who_took(who, line, found));
-        }
+        self.check_permission(who, line, found)?;
         let below = path.below(found.api.base_path.len());
         let call = Call { api: &found.api.id, method: request.method, path: &below };
         let first = first_segment(below.segments().next().unwrap_or_default());
@@ -161,8 +159,10 @@ impl Snapshot {
 
     /// Steps 1 to 3: the key, and the people behind it.
     pub(super) fn authenticate<'a>(&'a self, request: &Request<'_>) -> Passed<'a, Who<'a>> {
-        let Presented::Hash(hash) = request.presented else { return Err(Code::KeyMalformed.into()) };
-        let key = self.key(&hash).ok_or(Code::KeyUnknown)?;
+        if request.presented == Presented::Malformed {
+            return Err(Code::KeyMalformed.into());
+        }
+        let key = self.key(request).ok_or(Code::KeyUnknown)?;
         if key.revoked {
             return Err(Code::KeyRevoked.into());
         }
@@ -183,15 +183,21 @@ impl Snapshot {
         Ok(Who { key, people, home: key.account, ceiling: key.scopes, own, own_rights })
     }
 
-    fn key(&self, hash: &[u8; 32]) -> Option<&Credential> {
-        let is = |number| self.keys.get(number).is_some_and(|key| key.hash == *hash);
-        self.keys.get(self.key_numbers.find(hash_of(hash), is)?)
+    fn key(&self, request: &Request<'_>) -> Option<&Credential> {
+        let number = match request.presented {
+            Presented::Malformed => None,
+            Presented::Hash(hash) => {
+                let is = |number| self.keys.get(number).is_some_and(|key| key.hash == hash);
+                self.key_numbers.find(hash_of(&hash), is)
+            }
+            Presented::Named(id) => self.key_by_id(id),
+        };
+        self.keys.get(number?)
     }
 
     /// The key that was presented, if it is neither revoked nor expired.
     pub(super) fn usable_key(&self, request: &Request<'_>) -> Option<&Credential> {
-        let Presented::Hash(hash) = request.presented else { return None };
-        self.key(&hash).filter(|key| !key.revoked && key.expires_at > request.now)
+        self.key(request).filter(|key| !key.revoked && key.expires_at > request.now)
     }
 
     /// The one person whose personal account's key this is: it goes wherever they are a member.
@@ -218,8 +224,21 @@ impl Snapshot {
         Ok((Who { home: number, ceiling: rights, ..*who }, line))
     }
 
+    /// Step 8: the permission of the endpoint.
+    pub(super) fn check_permission<'a>(&'a self, who: &Who<'a>, line: &Line<'a>, found: Found<'a>) -> Passed<'a> {
+        let rights =
+            if who.home == who.own.end() { self.rights(who, line, false) } else { self.rights_assumed(who, line) };
+        if rights.holds(found.endpoint.permission) { Ok(()) } else { Err(self.who_took(who, line, found)) }
+    }
+
     /// Step 7: the address is in every list that applies, on the side of the key and on that of the subject.
-    fn check_address<'a>(&'a self, who: &Who<'a>, line: &Line<'a>, api: &str, address: Option<IpAddr>) -> Passed<'a> {
+    pub(super) fn check_address<'a>(
+        &'a self,
+        who: &Who<'a>,
+        line: &Line<'a>,
+        api: &str,
+        address: Option<IpAddr>,
+    ) -> Passed<'a> {
         if let Some(networks) = self.networks.get(who.key.networks)
             && !address.is_some_and(|address| networks.contain(address))
         {
@@ -245,7 +264,7 @@ impl Snapshot {
     }
 
     /// Step 10, features: an account has no more than its parent has.
-    fn check_features<'a>(&'a self, line: &Line<'_>, found: Found<'a>) -> Passed<'a> {
+    pub(super) fn check_features<'a>(&'a self, line: &Line<'_>, found: Found<'a>) -> Passed<'a> {
         let Some(name) = found.endpoint.feature.as_deref() else { return Ok(()) };
         for node in line.nodes() {
             let own = self.features.get(node.features).and_then(|features| features.get(name));

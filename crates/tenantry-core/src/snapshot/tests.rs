@@ -69,8 +69,41 @@ fn compare(world: &World, snapshot: &Snapshot, random: &mut Random, seen: &mut S
         note(world, &decision, &wish, seen);
         if number % 8 == 0 {
             check_fixes(world, snapshot, &wish, random, seen, seed);
+            check_reach(snapshot, &request, &decision, seen);
         }
     }
+}
+
+/// What a key is said to reach is what it can call, and asking about a key by its id is like presenting it.
+fn check_reach(snapshot: &Snapshot, request: &Request<'_>, decision: &Decision<'_>, seen: &mut Seen) {
+    if let Some(key) = decision.key {
+        let named = snapshot.decide(&Request { presented: Presented::Named(key), ..*request });
+        assert_eq!((named.outcome, named.subject), (decision.outcome, decision.subject));
+    }
+    let reached = match snapshot.reach(request) {
+        Ok(reached) => reached,
+        Err(denial) => return assert_eq!(Err(denial), decision.outcome),
+    };
+    let Some(called) = decision.found.map(|found| found.endpoint.id) else { return };
+    let verdict = reached.iter().find(|reached| reached.found.endpoint.id == called).expect("every endpoint").verdict;
+    let code = decision.outcome.as_ref().err().map(|denial| denial.code);
+    let what = match verdict {
+        Verdict::None(denial) => {
+            // The address is not looked at, and decides before.
+            assert!(code == Some(denial.code) || code == Some(Code::IpNotAllowed), "{denial:?} but {code:?}");
+            "reach: none"
+        }
+        Verdict::All => {
+            let elsewhere = [Code::IpNotAllowed, Code::ResourceNotShared];
+            assert!(code.is_none_or(|code| elsewhere.contains(&code)), "all, but {code:?}");
+            "reach: all"
+        }
+        Verdict::Some(_) => {
+            assert!(!matches!(code, Some(Code::PermissionDenied | Code::FeatureMissing)), "some, but {code:?}");
+            "reach: some"
+        }
+    };
+    *seen.entry(what.to_owned()).or_default() += 1;
 }
 
 /// Does what the engine says would let a denied call through its step: it has to, by engine and reference alike. With one
@@ -172,6 +205,9 @@ fn decisions_are_those_of_the_reference() {
         "mended endpoint_restricted",
         "mended feature_missing",
         "mended resource_not_shared",
+        "reach: all",
+        "reach: some",
+        "reach: none",
     ] {
         assert!(seen.contains_key(what), "{what} was never seen");
     }

@@ -19,21 +19,21 @@ use crate::view;
 /// The most calls of a batch.
 const MOST: usize = 256;
 
-pub(crate) async fn decide(ctx: &Ctx, asked: &api::DecisionRequest) -> Result<Reply<api::Decision>> {
-    let identity = ctx.decider().await?;
+pub(crate) fn decide(ctx: &Ctx, asked: &api::DecisionRequest) -> Result<Reply<api::Decision>> {
+    let asker = ctx.decider()?;
     let snapshot = ctx.app.plane.snapshot();
-    Ok(Reply::new(&identity, answer(&snapshot, asked, ctx.now)))
+    Ok(Reply::to_account(asker, answer(&snapshot, asked, ctx.now)))
 }
 
-pub(crate) async fn decide_many(ctx: &Ctx, asked: &[api::DecisionRequest]) -> Result<Reply<api::Decisions>> {
-    let identity = ctx.decider().await?;
+pub(crate) fn decide_many(ctx: &Ctx, asked: &[api::DecisionRequest]) -> Result<Reply<api::Decisions>> {
+    let asker = ctx.decider()?;
     if asked.is_empty() || asked.len() > MOST {
         return Err(Refusal::field("decisions", format!("takes 1 to {MOST}")).into());
     }
     // All by one and the same snapshot.
     let snapshot = ctx.app.plane.snapshot();
     let decisions = asked.iter().map(|asked| answer(&snapshot, asked, ctx.now)).collect();
-    Ok(Reply::new(&identity, api::Decisions { decisions }))
+    Ok(Reply::to_account(asker, api::Decisions { decisions }))
 }
 
 /// Whether a call may happen that waits in front of an API. Refuses as the API would.

@@ -9,9 +9,11 @@ use crate::problem::Result;
 use crate::reply::Reply;
 
 pub(crate) async fn decide(ctx: Ctx, Body(asked): Body<api::DecisionRequest>) -> Result<Reply<api::Decision>> {
-    app::decisions::decide(&ctx, &asked).await
+    ctx.catch_up().await?;
+    app::decisions::decide(&ctx, &asked)
 }
 
 pub(crate) async fn decide_many(ctx: Ctx, Body(asked): Body<api::DecisionBatch>) -> Result<Reply<api::Decisions>> {
-    app::decisions::decide_many(&ctx, &asked.decisions).await
+    ctx.catch_up().await?;
+    app::decisions::decide_many(&ctx, &asked.decisions)
 }

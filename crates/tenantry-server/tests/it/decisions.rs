@@ -339,6 +339,40 @@ both_engines! {
                 let scoped = json!({"name": "mine", "scopes": ["decide"]});
                 maker.post(&format!("/v1/accounts/{account}/keys"), scoped).await.refused(403, "scope_exceeded");
             }
+            // What stands against any other key stands against this one.
+            let rules = format!("/v1/accounts/{account}/restrictions");
+            let rule = json!({"mode": "deny", "endpoints": [{"api": "tenantry", "path": "/decisions/**"}]});
+            let rule = api.operator().post(&rules, rule).await.created().id();
+            api.key(&decider).post("/v1/decisions", call(&key)).await.refused(403, "endpoint_restricted");
+            api.operator().delete(&format!("{rules}/{rule}")).await.ok();
+            api.key(&decider).post("/v1/decisions", call(&key)).await.ok();
+            api.operator().act(&format!("/v1/accounts/{account}/suspend")).await.ok();
+            api.key(&decider).post("/v1/decisions", call(&key)).await.refused(403, "account_suspended");
+        }).await;
+    }
+
+    async fn a_decision_heeds_what_the_client_knows_of(database) {
+        Api::run(database, async |api| {
+            catalogue(api).await;
+            let account = api.root("Acme").await;
+            let made = api.new_key(&account, json!({"name": "k"})).await;
+            let (bucket, rev) = made.header("x-tenantry-rev").split_once('.').expect("a revision");
+            let next = format!("{bucket}.{}", rev.parse::<i64>().expect("a number") + 1);
+            let ask = |revision: &str| {
+                let request = api.operator().request(Method::POST, "/v1/decisions").header("x-tenantry-min-rev", revision);
+                Answer::of(request.json(&call(&made.text("secret"))))
+            };
+            assert_eq!(ask(made.header("x-tenantry-rev")).await.ok().body["allow"], true);
+            // The answer waits for a revocation that the client knows will come.
+            let revoke = async {
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                api.operator().act(&format!("/v1/accounts/{account}/keys/{}/revoke", made.id())).await.ok()
+            };
+            let (answer, revoked) = tokio::join!(ask(&next), revoke);
+            assert_eq!(revoked.header("x-tenantry-rev"), next);
+            assert_eq!(answer.ok().body["code"], "key_revoked");
+            ask("nonsense").await.refused(400, "invalid_parameter");
+            ask("64.1").await.refused(400, "invalid_parameter");
         }).await;
     }
 
