@@ -16,6 +16,7 @@ mod contract;
 mod decisions;
 mod documents;
 mod every_route;
+mod ext_authz;
 mod idempotency;
 mod invitations;
 mod keys;
