@@ -1,5 +1,7 @@
 //! Real proxies in front of a small API, with the configurations that are handed out in `deploy/`.
 
+mod envoy;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
