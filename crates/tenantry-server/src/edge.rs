@@ -1,5 +1,5 @@
 //! What happens to every request, whatever its route: an id, a canonical path, a deadline, a
-//! log line, figures, and a body for every refusal.
+//! log line, figures, and a body for every refusal (of a request in gRPC, a status in its place).
 
 use std::any::Any;
 use std::net::{IpAddr, SocketAddr};
@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderValue, Method, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -19,7 +19,7 @@ use tenantry_core::refusal::Code;
 use tenantry_store::tenant::Route;
 
 use crate::ctx::{Arrival, Payload};
-use crate::problem::{Error, Refused, render};
+use crate::problem::{Error, Refused, in_grpc, meant, render};
 use crate::reply::headers;
 use crate::router::PREFIXES;
 use crate::state::App;
@@ -41,6 +41,7 @@ pub(crate) async fn every_request(State(app): State<App>, mut request: Request, 
     let id: RequestId = app.chance.id(now);
     let ip = client(&app, &request);
     let method = request.method().clone();
+    let speaks_grpc = speaks_grpc(request.headers());
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
 
     let asked = request.extensions().get::<Asked>().map_or_else(|| request.uri().clone(), |Asked(uri)| uri.clone());
@@ -55,8 +56,9 @@ pub(crate) async fn every_request(State(app): State<App>, mut request: Request, 
     };
     let response = answered.unwrap_or_else(|_| Error::from(Code::DeadlineExceeded).into_response());
 
+    let response = if speaks_grpc { in_grpc(response) } else { response };
     let response = finish(response, id, &app.config.public_url);
-    let (status, took) = (response.status().as_u16(), started.elapsed());
+    let (status, took) = (meant(&response).as_u16(), started.elapsed());
     app.metrics.answered(&method, &route, status, took);
     let actor = header_text(&response, headers::ACTOR);
     let subject = header_text(&response, headers::SUBJECT);
@@ -69,7 +71,13 @@ fn header_text<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
     response.headers().get(name)?.to_str().ok()
 }
 
-/// Gives an answer what all of ours have; a refusal its body.
+/// Whether a request is one of gRPC: then so is its answer, whatever it is.
+pub(crate) fn speaks_grpc(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.as_bytes().strip_prefix(b"application/grpc"));
+    kind.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+}
+
+/// Gives an answer what every answer has, and a refusal its body.
 pub(crate) fn finish(mut response: Response, id: RequestId, public_url: &str) -> Response {
     if let Some(Refused(refusal)) = response.extensions_mut().remove::<Refused>() {
         response = render(response, refusal, id, public_url);

@@ -13,7 +13,7 @@ use tenantry_gateway::{Arrival, Gateway, Options};
 use crate::config::Timeouts;
 use crate::edge;
 use crate::net::{self, Routes};
-use crate::problem::{Error, Result};
+use crate::problem::{Error, Result, in_grpc};
 use crate::router;
 use crate::state::App;
 
@@ -72,9 +72,14 @@ impl Door {
         let id: RequestId = self.app.chance.id(now);
         let text = id.to_string();
         let arrival = Arrival { peer: peer.ip(), now, id: &text };
+        let speaks_grpc = edge::speaks_grpc(request.headers());
         let response = match self.gateway.call(&arrival, request).await {
             Ok(response) => response.map(Body::new),
-            Err(refusal) => edge::finish(Error::Refused(refusal).into_response(), id, &self.app.config.public_url),
+            Err(refusal) => {
+                let refused = Error::Refused(refusal).into_response();
+                let refused = if speaks_grpc { in_grpc(refused) } else { refused };
+                edge::finish(refused, id, &self.app.config.public_url)
+            }
         };
         let (status, took): (u16, Duration) = (response.status().as_u16(), started.elapsed());
         self.app.metrics.answered(&method, ROUTE, status, took);

@@ -52,6 +52,8 @@ mod view;
 mod workers;
 
 pub use config::{Address, Config, Networks, Timeouts};
+// For whoever plays Envoy.
+pub use http::ext_authz::messages as ext_authz;
 pub use problem::{Error, Result};
 pub use providers::use_ring;
 pub use server::{Running, Server};

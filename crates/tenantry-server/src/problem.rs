@@ -1,4 +1,4 @@
-//! The one place where errors become HTTP: RFC 9457 problem details.
+//! The one place where errors become HTTP: RFC 9457 problem details, or the codes of gRPC for who speaks that.
 
 use std::fmt;
 
@@ -96,6 +96,24 @@ pub const fn status(kind: Kind) -> StatusCode {
     }
 }
 
+/// The code of a refusal in gRPC.
+fn grpc_code(code: Code) -> tonic::Code {
+    match code.kind() {
+        _ if code == Code::RouteUnknown => tonic::Code::Unimplemented,
+        Kind::MethodNotAllowed => tonic::Code::Unimplemented,
+        Kind::Malformed | Kind::MediaType | Kind::Unprocessable => tonic::Code::InvalidArgument,
+        Kind::Unauthenticated => tonic::Code::Unauthenticated,
+        Kind::Forbidden => tonic::Code::PermissionDenied,
+        Kind::NotFound | Kind::Gone => tonic::Code::NotFound,
+        Kind::Conflict => tonic::Code::Aborted,
+        Kind::Stale => tonic::Code::FailedPrecondition,
+        Kind::TooLarge | Kind::Throttled => tonic::Code::ResourceExhausted,
+        Kind::Internal => tonic::Code::Internal,
+        Kind::GatewayTimeout => tonic::Code::DeadlineExceeded,
+        Kind::BadGateway | Kind::Unavailable => tonic::Code::Unavailable,
+    }
+}
+
 /// A refusal on its way out. [`crate::edge`] gives it its body, since only it knows the request's id.
 #[derive(Debug, Clone)]
 pub(crate) struct Refused(pub(crate) Refusal);
@@ -154,4 +172,28 @@ pub(crate) fn render(mut response: Response, refusal: Refusal, request: RequestI
     let body = serde_json::to_vec(&problem).unwrap_or_default();
     let (parts, _) = response.into_parts();
     Response::from_parts(parts, body.into())
+}
+
+/// The status that an answer stands for, where its own says nothing: to HTTP, all answers of gRPC are a 200.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Meant(pub(crate) StatusCode);
+
+/// What is counted and logged as the status of an answer.
+pub(crate) fn meant(response: &Response) -> StatusCode {
+    let extensions = response.extensions();
+    match extensions.get::<Meant>() {
+        Some(Meant(status)) => *status,
+        // What the framing of gRPC turns away by itself is no message.
+        None if extensions.get::<tonic::Status>().is_some() => StatusCode::BAD_REQUEST,
+        None => response.status(),
+    }
+}
+
+/// Gives a refusal the form that it has in gRPC.
+pub(crate) fn in_grpc(mut response: Response) -> Response {
+    let Some(Refused(refusal)) = response.extensions_mut().remove::<Refused>() else { return response };
+    let status = tonic::Status::new(grpc_code(refusal.code), refusal.detail);
+    let mut told: Response = status.into_http();
+    told.extensions_mut().insert(Meant(response.status()));
+    told
 }

@@ -11,9 +11,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::edge;
 use crate::http::{
-    accounts, allowlists, audit, authenticator, authz, catalogue, decisions, docs, enrollment, features, hierarchy,
-    invitations, keys, links, mailbox, members, org, organization, passkeys, providers, resources, restrictions, roles,
-    sessions, settings, users,
+    accounts, allowlists, audit, authenticator, authz, catalogue, decisions, docs, enrollment, ext_authz, features,
+    hierarchy, invitations, keys, links, mailbox, members, org, organization, passkeys, providers, resources,
+    restrictions, roles, sessions, settings, users,
 };
 use crate::route::Need::{
     Anyone, AnyoneOrPerson, Decider, FreshPerson, HoldingOrOwn, Member, Operator, OperatorOrPerson, Person,
@@ -162,14 +162,17 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-/// The control plane as a service: the routes below each prefix, the bare ones, and the pages.
+/// The control plane as a service: the routes below each prefix, the bare ones, the pages, and what Envoy asks in gRPC.
 pub(crate) fn router(app: &App) -> Router {
     let mut versioned = Router::new();
     for route in routes() {
         versioned = versioned.route(route.path, route.service);
     }
     let api = PREFIXES.into_iter().fold(bare(), |api, prefix| api.nest(prefix, versioned.clone()));
-    served(api.layer(from_fn(edge::read_payload)).merge(docs::pages()).merge(links::pages()), app)
+    served(
+        api.layer(from_fn(edge::read_payload)).merge(docs::pages()).merge(links::pages()).merge(ext_authz::service()),
+        app,
+    )
 }
 
 /// What customers of the API reach beside it: the bare routes.

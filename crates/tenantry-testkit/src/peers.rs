@@ -114,6 +114,20 @@ impl Peer {
         Self::listening(caddy, directory, port)
     }
 
+    /// Envoy with this configuration, which has it listen on `port`.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[must_use]
+    pub fn envoy(configuration: &str, port: u16) -> Self {
+        let directory = fresh_directory("envoy");
+        let mut envoy = Command::new(installed().join("python/envoy/_bin/envoy"));
+        // By itself it would share memory with others of its kind, and start a thread for every core.
+        envoy.args(["--disable-hot-restart", "--concurrency", "1", "--log-level", "warning"]);
+        envoy.args(["--config-yaml", configuration]).current_dir(&directory);
+        Self::listening(envoy, directory, port)
+    }
+
     /// Starts a program and waits until somebody can connect to it.
     #[expect(clippy::panic, reason = "a test that cannot run must fail")]
     fn listening(mut command: Command, directory: PathBuf, port: u16) -> Self {

@@ -14,6 +14,7 @@ use crate::http::authz::Waiting;
 use crate::problem::{Result, status};
 use crate::reply::{Reply, headers};
 use crate::seal::sha256;
+use crate::state::App;
 use crate::view;
 
 /// The most calls of a batch.
@@ -36,37 +37,41 @@ pub(crate) fn decide_many(ctx: &Ctx, asked: &[api::DecisionRequest]) -> Result<R
     Ok(Reply::to_account(asker, api::Decisions { decisions }))
 }
 
+/// A call that may go on, and what the API behind is told about it.
+pub(crate) struct Allowed {
+    pub(crate) decision: api::Decision,
+    /// Headers that say who calls and what. All of them are there, empty where there is nothing to say.
+    pub(crate) identity: [(&'static str, String); 7],
+}
+
 /// Whether a call may happen that waits in front of an API. Refuses as the API would.
-pub(crate) fn authorize(ctx: &Ctx, waiting: &Waiting) -> Result<Reply<api::Decision>> {
+pub(crate) fn authorize(app: &App, now: Timestamp, waiting: &Waiting) -> Result<Allowed> {
     let asked = api::DecisionRequest {
         key: waiting.key.clone(),
         assume_org: waiting.assume.clone(),
-        ip: ctx.ip().map(|address| address.to_string()).unwrap_or_default(),
+        ip: waiting.address.map(|address| address.to_string()).unwrap_or_default(),
         method: waiting.method.clone(),
         path: waiting.target.clone(),
         resource: None,
         explain: false,
         dry_run: false,
     };
-    let snapshot = ctx.app.plane.snapshot();
-    let told = answer(&snapshot, &asked, ctx.now);
-    if let Some(code) = told.code.as_deref().and_then(code_of) {
-        return Err(Refusal::new(code, refused(code, told.rule.as_ref())).into());
+    let decision = answer(&app.plane.snapshot(), &asked, now);
+    if let Some(code) = decision.code.as_deref().and_then(code_of) {
+        return Err(Refusal::new(code, refused(code, decision.rule.as_ref())).into());
     }
-    let actor = told.actor.clone();
+    let actor = decision.actor.as_ref();
     let said = [
-        (headers::ACCOUNT, told.subject.clone()),
-        (headers::ACTOR, actor.as_ref().and_then(|actor| actor.account_id.clone())),
-        (headers::KEY, actor.as_ref().and_then(|actor| actor.key_id.clone())),
-        (headers::USER, actor.and_then(|actor| actor.user_id)),
-        (headers::API, told.api.clone()),
-        (headers::ENDPOINT, told.endpoint.clone()),
-        (headers::COST, Some(told.cost.to_string())),
+        (headers::ACCOUNT, decision.subject.clone()),
+        (headers::ACTOR, actor.and_then(|actor| actor.account_id.clone())),
+        (headers::KEY, actor.and_then(|actor| actor.key_id.clone())),
+        (headers::USER, actor.and_then(|actor| actor.user_id.clone())),
+        (headers::API, decision.api.clone()),
+        (headers::ENDPOINT, decision.endpoint.clone()),
+        (headers::COST, Some(decision.cost.to_string())),
     ];
-    // All of them, empty where there is nothing to say: a proxy that copies a header which is not there may leave in its place
-    // what a client sent under that name, or worse.
-    let reply = Reply::to_anybody(told);
-    Ok(said.into_iter().fold(reply, |reply, (name, value)| reply.header(name, value.unwrap_or_default())))
+    let identity = said.map(|(name, value)| (name, value.unwrap_or_default()));
+    Ok(Allowed { decision, identity })
 }
 
 /// The caller is told which rule it was by its id alone: whose it is, their own administrators can see.

@@ -9,6 +9,7 @@ pub(crate) mod catalogue;
 pub(crate) mod decisions;
 pub(crate) mod docs;
 pub(crate) mod enrollment;
+pub(crate) mod ext_authz;
 pub(crate) mod extract;
 pub(crate) mod features;
 pub(crate) mod hierarchy;

@@ -17,6 +17,7 @@ mod contract;
 mod decisions;
 mod documents;
 mod every_route;
+mod ext_authz;
 mod gateway;
 mod idempotency;
 mod invitations;

@@ -1,5 +1,6 @@
 //! Timeouts that fire, and an end that waits.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -13,8 +14,13 @@ use crate::support::{Api, OPERATOR};
 
 /// Sends bytes as they are; answers all that comes back until the server closes.
 pub(crate) async fn raw(api: &Api, request: &str) -> String {
-    let mut stream = TcpStream::connect(api.running.control).await.expect("connect");
-    stream.write_all(request.as_bytes()).await.expect("send");
+    raw_to(api.running.control, request.as_bytes()).await
+}
+
+/// The same to another server.
+pub(crate) async fn raw_to(address: SocketAddr, request: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).await.expect("connect");
+    stream.write_all(request).await.expect("send");
     until_closed(&mut stream).await
 }
 

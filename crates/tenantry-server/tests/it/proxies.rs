@@ -1,5 +1,8 @@
 //! Real proxies in front of a small API, with the configurations that are handed out in `deploy/`.
 
+mod envoy;
+
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use axum::Router;
@@ -13,16 +16,17 @@ use tenantry_testkit::both_engines;
 use tenantry_testkit::peers::{Peer, free_port};
 use tokio::net::TcpListener;
 
+use crate::network::raw_to;
 use crate::support::{Api, Caller, NOBODY};
 
 /// An API that answers with what it was sent.
 async fn upstream() -> SocketAddr {
     let echo = async |request: Request| {
-        let headers: serde_json::Map<_, _> = request
-            .headers()
-            .iter()
-            .map(|(name, value)| (name.to_string(), json!(value.to_str().unwrap_or("?"))))
-            .collect();
+        let mut headers = BTreeMap::<_, Vec<_>>::new();
+        for (name, value) in request.headers() {
+            headers.entry(name.as_str()).or_default().push(value.to_str().unwrap_or("?"));
+        }
+        let headers: BTreeMap<_, _> = headers.into_iter().map(|(name, values)| (name, values.join(", "))).collect();
         axum::body::Body::from(json!({"path": request.uri().to_string(), "headers": headers}).to_string())
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -35,9 +39,14 @@ async fn upstream() -> SocketAddr {
 /// A shipped configuration with the addresses of this test.
 fn shipped(name: &str, api: &Api, upstream: SocketAddr, port: u16) -> String {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy").join(name);
-    let text = std::fs::read_to_string(path).expect("the configuration");
-    let text = text.replace("127.0.0.1:8080", &api.running.control.to_string());
-    text.replace("127.0.0.1:9000", &upstream.to_string()).replace("127.0.0.1:8088", &format!("127.0.0.1:{port}"))
+    let mut text = std::fs::read_to_string(path).expect("the configuration");
+    // All of it is on the loopback interface.
+    for (shipped, own) in [(8080, api.running.control.port()), (9000, upstream.port()), (8088, port)] {
+        for before in ["127.0.0.1:", "port_value: "] {
+            text = text.replace(&format!("{before}{shipped}"), &format!("{before}{own}"));
+        }
+    }
+    text
 }
 
 /// A call through the proxy: its status, and its body.
@@ -52,6 +61,16 @@ async fn call(caller: &Caller<'_>, port: u16, path: &str, headers: &[(&str, &str
     (status, serde_json::from_slice(&answer.bytes().await.expect("a body")).unwrap_or(Value::Null))
 }
 
+/// The same with a path that other clients would repair, in Latin-1. Answers what comes back.
+async fn as_it_is(caller: &Caller<'_>, port: u16, path: &str) -> String {
+    let key = caller.credential.as_deref().expect("a key");
+    let request =
+        format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nx-api-key: {key}\r\nconnection: close\r\n\r\n");
+    let bytes: Vec<_> = request.chars().map(|char| u8::try_from(char).expect("Latin-1")).collect();
+    raw_to(([127, 0, 0, 1], port).into(), &bytes).await
+}
+
+/// An API in the catalogue, what is allowed and what is denied behind this proxy.
 async fn behind(api: &Api, proxy: impl Fn(SocketAddr, u16) -> Peer) {
     let operator = api.operator();
     operator.post("/v1/apis", json!({"id": "voice", "name": "Voice", "basePath": "/voice"})).await.created();
@@ -72,7 +91,10 @@ async fn behind(api: &Api, proxy: impl Fn(SocketAddr, u16) -> Peer) {
     let _proxy = proxy(upstream().await, port);
 
     // What is allowed arrives, with who it is from; what a client says about that does not.
-    let spoofed = [("x-tenantry-account", NOBODY), ("x-tenantry-user", "usr_1"), ("x-assume-org", child.as_str())];
+    let claims =
+        ["x-tenantry-account", "X-Tenantry-Account", "x-tenantry-user", "x_tenantry_account", "x-tenantry_user"];
+    let mut spoofed = claims.map(|name| (name, NOBODY)).to_vec();
+    spoofed.push(("x-assume-org", &child));
     let (status, seen) = call(&key, port, "/voice/languages?q=%20a", &spoofed).await;
     assert_eq!((status, &seen["path"]), (200, &json!("/voice/languages?q=%20a")), "{seen}");
     let told = |name: &str| seen["headers"][format!("x-tenantry-{name}")].as_str().unwrap_or_default().to_owned();
@@ -80,6 +102,7 @@ async fn behind(api: &Api, proxy: impl Fn(SocketAddr, u16) -> Peer) {
         ["account", "actor", "key", "user"].map(told),
         [child.clone(), account.clone(), made.id(), String::new()]
     );
+    assert!(!seen["headers"].to_string().contains(NOBODY), "{seen}");
     assert!(seen["headers"]["x-api-key"].is_null(), "the key stays here");
 
     let denied = async |caller: &Caller<'_>, path: &str, headers: &[(&str, &str)], status: u16, code: &str| {
@@ -93,6 +116,12 @@ async fn behind(api: &Api, proxy: impl Fn(SocketAddr, u16) -> Peer) {
     denied(&key, "/voice/languages", &[("x-assume-org", &parent)], 403, "assume_forbidden").await;
     denied(&key, "/voice/nothing", &[], 404, "endpoint_unknown").await;
     denied(&key, "/voice/languages%2f", &[], 400, "path_invalid").await;
+    for path in
+        ["//voice/languages", "/voice/../voice/languages", "/voice/%2e%2e/x", "/voice/languages;x", "/voice/\u{e4}"]
+    {
+        let answer = as_it_is(&key, port, path).await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{path}: {answer}");
+    }
     denied(&key, "/voice/clones/7", &[], 403, "feature_missing").await;
     denied(&key, "/voice/takes/7", &[], 403, "resource_not_shared").await;
     let scoped = api.new_key(&account, json!({"name": "s", "scopes": ["credits.consume"]})).await.text("secret");
