@@ -13,7 +13,7 @@ use tenantry_gateway::{Arrival, Gateway, Options};
 use crate::config::Timeouts;
 use crate::edge;
 use crate::net::{self, Routes};
-use crate::problem::{Error, Result, in_grpc};
+use crate::problem::{Error, Result, in_grpc, meant};
 use crate::router;
 use crate::state::App;
 
@@ -81,7 +81,7 @@ impl Door {
                 edge::finish(refused, id, &self.app.config.public_url)
             }
         };
-        let (status, took): (u16, Duration) = (response.status().as_u16(), started.elapsed());
+        let (status, took): (u16, Duration) = (meant(&response).as_u16(), started.elapsed());
         self.app.metrics.answered(&method, ROUTE, status, took);
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         tracing::debug!(request = %id, %method, status, micros, %peer, "forwarded");
