@@ -22,7 +22,7 @@ pub struct DecisionRequest {
     /// Whether every step is told.
     #[serde(default)]
     pub explain: bool,
-    /// Whether the question is hypothetical: nothing is reserved.
+    /// Whether the question is hypothetical: nothing is reserved, and no limit counts it.
     #[serde(default)]
     pub dry_run: bool,
 }
@@ -77,6 +77,11 @@ pub struct Decision {
     pub cost: i64,
     /// The credits that are left; `null` where nothing is counted.
     pub remaining: Option<i64>,
+    /// The seconds after which it is worth another try, where waiting is all that is needed.
+    pub retry_after: Option<u64>,
+    /// Header fields for the client, where its calls are limited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub headers: Option<DecisionHeaders>,
     /// The revision that was decided at, in the changelog of the subject's tree.
     pub rev: Option<String>,
     /// All steps, if they were asked for.
@@ -88,12 +93,24 @@ pub struct Decision {
     pub fixes: Option<Vec<DecisionFix>>,
 }
 
+/// Header fields for the client, as in draft-ietf-httpapi-ratelimit-headers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DecisionHeaders {
+    /// All rates that apply: those of the `key`, of the `account`, and of accounts `above-1` and further.
+    #[serde(rename = "RateLimit-Policy")]
+    pub policy: String,
+    /// What is left of the tightest, and in how many seconds all is there again; or one call, where nothing is left.
+    #[serde(rename = "RateLimit")]
+    pub limit: String,
+}
+
 /// One change that would be needed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DecisionFix {
     /// What has to be done: `useAnotherKey`, `actForAnotherAccount`, `callSomethingElse`, `callFromElsewhere`, `activate`, `giveRole`,
-    /// `inheritAdmins`, `widenScopes`, `addAddress`, `liftRestriction`, `assignFeature` or `shareResource`.
+    /// `inheritAdmins`, `widenScopes`, `addAddress`, `liftRestriction`, `assignFeature`, `shareResource` or `wait`, for which a higher limit
+    /// would do as well.
     pub action: String,
     /// On which account.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -107,9 +124,12 @@ pub struct DecisionFix {
     /// By which rule.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule_id: Option<String>,
-    /// Which permission, feature or resource (`kind:name`).
+    /// Which permission, feature, resource (`kind:name`) or kind of limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub what: Option<String>,
+    /// For how many seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u64>,
 }
 
 /// Who calls.
@@ -128,9 +148,9 @@ pub struct DecisionActor {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DecidingRule {
-    /// Its id, or the name of the feature.
+    /// Its id, or the name of the feature; of a limit, the id of the key or the account whose it is.
     pub id: String,
-    /// `restriction`, `ipAllowlist`, `keyNetworks` or `feature`.
+    /// `restriction`, `ipAllowlist`, `keyNetworks`, `feature`, `rateLimit` or `inFlight`.
     pub kind: String,
     /// The account that holds it.
     pub account_id: Option<String>,

@@ -302,7 +302,10 @@ mod tests {
         let own = limits(10, Some(2));
         let granted = |asked: CallLimits| grant_limits(asked, own).map_err(|refusal| refusal.code);
         assert_eq!((granted(CallLimits::NONE), granted(limits(5, None))), (Ok(own), Ok(limits(5, Some(2)))));
-        assert_eq!((granted(limits(11, None)), granted(limits(10, Some(3)))), (Err(Code::ScopeExceeded), Err(Code::ScopeExceeded)));
+        assert_eq!(
+            (granted(limits(11, None)), granted(limits(10, Some(3)))),
+            (Err(Code::ScopeExceeded), Err(Code::ScopeExceeded))
+        );
         assert_eq!(grant_limits(limits(7, None), CallLimits::NONE), Ok(limits(7, None)));
     }
 
@@ -313,8 +316,14 @@ mod tests {
             check_limits(limits(10), after, used).map_err(|refusal| refusal.code)
         };
         assert_eq!(check(limits(9), None), Ok(()));
-        assert_eq!((check(limits(11), None), check(CallLimits::NONE, None)), (Err(Code::PermissionDenied), Err(Code::PermissionDenied)));
-        assert_eq!((check(limits(11), Some(CallLimits::NONE)), check(CallLimits::NONE, Some(CallLimits::NONE))), (Ok(()), Ok(())));
+        assert_eq!(
+            (check(limits(11), None), check(CallLimits::NONE, None)),
+            (Err(Code::PermissionDenied), Err(Code::PermissionDenied))
+        );
+        assert_eq!(
+            (check(limits(11), Some(CallLimits::NONE)), check(CallLimits::NONE, Some(CallLimits::NONE))),
+            (Ok(()), Ok(()))
+        );
         // A key that is limited itself: neither its own limits are wider afterwards, nor those of others than its own are.
         let used = Some(limits(20));
         assert_eq!((check(limits(20), used), check(limits(21), used)), (Ok(()), Err(Code::ScopeExceeded)));

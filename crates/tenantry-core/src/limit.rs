@@ -175,10 +175,7 @@ impl LimitsChange {
     /// The limits afterwards.
     #[must_use]
     pub fn of(self, before: CallLimits) -> CallLimits {
-        CallLimits {
-            rate: self.rate.unwrap_or(before.rate),
-            in_flight: self.in_flight.unwrap_or(before.in_flight),
-        }
+        CallLimits { rate: self.rate.unwrap_or(before.rate), in_flight: self.in_flight.unwrap_or(before.in_flight) }
     }
 }
 

@@ -13,7 +13,7 @@ use tenantry_core::id::Id as _;
 use tenantry_core::limit::{Applying, Due, Holder, Rate};
 use tenantry_core::time::Monotonic;
 
-pub use report::{Exceeded, Fields, Report, Standing};
+pub use report::{Exceeded, Exhausted, Fields, Report, Standing};
 
 /// Into how many parts the counts are divided, so that few wait for each other.
 const SHARDS: usize = 64;
@@ -203,7 +203,7 @@ impl Count {
 
 /// Counts a call for all of them, or for none.
 fn take(counted: &mut Vec<Counted>, now: Monotonic) -> Result<Report, Exceeded> {
-    // In the order of their places in memory: else two calls could wait for each other.
+    // In the order of their places in memory: else two calls could wait for each other; and each once, or it would wait for itself.
     counted.sort_unstable_by_key(|counted| Arc::as_ptr(&counted.count));
     counted.dedup_by(|a, b| Arc::ptr_eq(&a.count, &b.count));
     let mut counts: Vec<_> = counted.iter().map(|counted| (counted.applying, locked(&counted.count))).collect();

@@ -21,6 +21,9 @@ pub(crate) mod headers {
     pub(crate) const API: &str = "x-tenantry-api";
     pub(crate) const ENDPOINT: &str = "x-tenantry-endpoint";
     pub(crate) const COST: &str = "x-tenantry-cost";
+    /// Of decisions, for the client: after draft-ietf-httpapi-ratelimit-headers.
+    pub(crate) const RATE_LIMIT_POLICY: &str = "ratelimit-policy";
+    pub(crate) const RATE_LIMIT: &str = "ratelimit";
     pub(crate) const CODE: &str = "x-tenantry-code";
     pub(crate) const STATUS: &str = "x-tenantry-status";
     pub(crate) const REVISION: &str = "x-tenantry-rev";

@@ -147,7 +147,10 @@ fn another_rate_counts_on() {
     assert_eq!((left(rate(100, 60)), left(rate(50, 60)), left(rate(1_000, 1))), (60, 10, 960));
     // What is less than was made already is used up, and comes back at the new pace.
     let narrow = rate(10, 60).room(rate(10, 60).carry(before, due, now), now);
-    assert_eq!((narrow.remaining, narrow.next_in, narrow.full_in), (0, Duration::from_secs(6), Duration::from_secs(60)));
+    assert_eq!(
+        (narrow.remaining, narrow.next_in, narrow.full_in),
+        (0, Duration::from_secs(6), Duration::from_secs(60))
+    );
 }
 
 #[test]

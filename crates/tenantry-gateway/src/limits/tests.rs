@@ -104,7 +104,10 @@ fn who_is_refused_for_one_reason_takes_nothing_for_another() {
     let key = of_key(1, limits(Some((10, 60)), Some(1)));
     let first = limiter.admit([key].into_iter(), NOW).expect("room");
     assert!(limiter.admit([key].into_iter(), NOW).is_err(), "one is there");
-    assert!(limiter.take([key].into_iter(), NOW).is_ok(), "who does not say when calls end is not asked how many there are");
+    assert!(
+        limiter.take([key].into_iter(), NOW).is_ok(),
+        "who does not say when calls end is not asked how many there are"
+    );
     assert_eq!(limiter.peek([key].into_iter(), NOW).expect("room").standings()[0].room.expect("a rate").remaining, 8);
     drop(first);
     let account = of_account(1, 0, limits(Some((1, 60)), None));
@@ -140,7 +143,10 @@ fn what_does_not_matter_any_more_is_forgotten() {
     }
     assert!(limiter.admit([key(0)].into_iter(), later(100 * SECOND)).is_err(), "one that is still running is not");
     drop(busy);
-    assert!(limiter.admit([key(9_999)].into_iter(), later(10 * SECOND)).is_err(), "nor one that was there a moment ago");
+    assert!(
+        limiter.admit([key(9_999)].into_iter(), later(10 * SECOND)).is_err(),
+        "nor one that was there a moment ago"
+    );
 }
 
 #[test]

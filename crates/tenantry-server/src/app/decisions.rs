@@ -7,13 +7,16 @@ use tenantry_core::event::{Revision, bucket};
 use tenantry_core::method::Method;
 use tenantry_core::refusal::{Code, Kind};
 use tenantry_core::snapshot::{Decision, Denial, Fix, Presented, Request, Rule, Snapshot};
+use tenantry_core::time::Span;
 use tenantry_core::{Refusal, Timestamp, secret};
+use tenantry_gateway::limits::{Exceeded, Report};
 
 use crate::ctx::Ctx;
 use crate::http::authz::Waiting;
-use crate::problem::{Result, status};
+use crate::problem::{Error, Result, status};
 use crate::reply::{Reply, headers};
 use crate::seal::sha256;
+use crate::state::App;
 use crate::view;
 
 /// The most calls of a batch.
@@ -22,7 +25,7 @@ const MOST: usize = 256;
 pub(crate) async fn decide(ctx: &Ctx, asked: &api::DecisionRequest) -> Result<Reply<api::Decision>> {
     let identity = ctx.decider().await?;
     let snapshot = ctx.app.plane.snapshot();
-    Ok(Reply::new(&identity, answer(&snapshot, asked, ctx.now)))
+    Ok(Reply::new(&identity, answer(&ctx.app, &snapshot, asked, ctx.now)))
 }
 
 pub(crate) async fn decide_many(ctx: &Ctx, asked: &[api::DecisionRequest]) -> Result<Reply<api::Decisions>> {
@@ -32,7 +35,7 @@ pub(crate) async fn decide_many(ctx: &Ctx, asked: &[api::DecisionRequest]) -> Re
     }
     // All by one and the same snapshot.
     let snapshot = ctx.app.plane.snapshot();
-    let decisions = asked.iter().map(|asked| answer(&snapshot, asked, ctx.now)).collect();
+    let decisions = asked.iter().map(|asked| answer(&ctx.app, &snapshot, asked, ctx.now)).collect();
     Ok(Reply::new(&identity, api::Decisions { decisions }))
 }
 
@@ -49,9 +52,12 @@ pub(crate) fn authorize(ctx: &Ctx, waiting: &Waiting) -> Result<Reply<api::Decis
         dry_run: false,
     };
     let snapshot = ctx.app.plane.snapshot();
-    let told = answer(&snapshot, &asked, ctx.now);
+    let told = answer(&ctx.app, &snapshot, &asked, ctx.now);
+    let limits = told.headers.clone().map(fields).unwrap_or_default();
     if let Some(code) = told.code.as_deref().and_then(code_of) {
-        return Err(Refusal::new(code, refused(code, told.rule.as_ref())).into());
+        let wait = told.retry_after.and_then(|seconds| i64::try_from(seconds).ok()).map(Span::seconds);
+        let refusal = Refusal { wait, ..Refusal::new(code, refused(code, told.rule.as_ref())) };
+        return Err(Error::With(Box::new(refusal.into()), limits));
     }
     let actor = told.actor.clone();
     let said = [
@@ -66,7 +72,13 @@ pub(crate) fn authorize(ctx: &Ctx, waiting: &Waiting) -> Result<Reply<api::Decis
     // All of them, empty where there is nothing to say: a proxy that copies a header which is not there may leave in its place
     // what a client sent under that name, or worse.
     let reply = Reply::to_anybody(told);
-    Ok(said.into_iter().fold(reply, |reply, (name, value)| reply.header(name, value.unwrap_or_default())))
+    let reply = said.into_iter().fold(reply, |reply, (name, value)| reply.header(name, value.unwrap_or_default()));
+    Ok(limits.into_iter().fold(reply, |reply, (name, value)| reply.header(name, value)))
+}
+
+/// What the client is told about its limits.
+fn fields(told: api::DecisionHeaders) -> Vec<(&'static str, String)> {
+    vec![(headers::RATE_LIMIT_POLICY, told.policy), (headers::RATE_LIMIT, told.limit)]
 }
 
 /// The caller is told which rule it was by its id alone: whose it is, their own administrators can see.
@@ -82,7 +94,7 @@ fn code_of(text: &str) -> Option<Code> {
 }
 
 /// The steps, in the order in which they are asked, with the codes of those that fail.
-const STEPS: [(&str, &[Code]); 10] = [
+const STEPS: [(&str, &[Code]); 11] = [
     ("the credential is well-formed", &[Code::KeyMalformed]),
     ("the credential is known", &[Code::KeyUnknown]),
     ("it is neither revoked nor expired, and its people are there", &[Code::KeyRevoked, Code::KeyExpired]),
@@ -93,9 +105,10 @@ const STEPS: [(&str, &[Code]); 10] = [
     ("the permission is held", &[Code::PermissionDenied]),
     ("no restriction forbids it", &[Code::EndpointRestricted]),
     ("features and resources are there", &[Code::FeatureMissing, Code::ResourceNotShared]),
+    ("rate limits leave room", &[Code::RateLimited]),
 ];
 
-fn answer(snapshot: &Snapshot, asked: &api::DecisionRequest, now: Timestamp) -> api::Decision {
+fn answer(app: &App, snapshot: &Snapshot, asked: &api::DecisionRequest, now: Timestamp) -> api::Decision {
     // What is no method and what is no address is not this API's mistake, but the caller's.
     let address: Option<IpAddr> = asked.ip.parse().ok();
     let method = asked.method.parse::<Method>().ok();
@@ -118,11 +131,39 @@ fn answer(snapshot: &Snapshot, asked: &api::DecisionRequest, now: Timestamp) -> 
     } else if decision.outcome.is_ok() && method.is_none() {
         decision.outcome = Err(Code::EndpointUnknown.into());
     }
+    let counted = count(app, snapshot, &mut decision, asked.dry_run);
     let mut told = told(snapshot, &decision, asked.explain);
     if asked.explain {
         told.fixes = Some(fixes(snapshot, &request, assumed.is_err() || method.is_none()));
     }
+    tell_limits(&mut told, counted);
     told
+}
+
+/// Counts a call that may happen, unless the question is hypothetical. Where there is no room, it may not happen after all.
+fn count(app: &App, snapshot: &Snapshot, decision: &mut Decision<'_>, dry_run: bool) -> Result<Report, Exceeded> {
+    if decision.outcome.is_err() {
+        return Ok(Report::default());
+    }
+    let (limits, now) = (snapshot.limits(decision), app.clock.monotonic());
+    let counted = if dry_run { app.limiter.peek(limits, now) } else { app.limiter.take(limits, now) };
+    if let Err(exceeded) = &counted {
+        decision.outcome = Err(exceeded.denial());
+    }
+    counted
+}
+
+/// What limits have to say about a call.
+fn tell_limits(told: &mut api::Decision, counted: Result<Report, Exceeded>) {
+    let report = counted.unwrap_or_else(|exceeded| {
+        told.retry_after = Some(exceeded.deciding().seconds());
+        if let Some(fixes) = &mut told.fixes {
+            fixes.extend(exceeded.exhausted().map(view::wait));
+        }
+        exceeded.report
+    });
+    let headers = report.fields();
+    told.headers = headers.map(|fields| api::DecisionHeaders { policy: fields.policy, limit: fields.limit });
 }
 
 /// A credential by its text.
@@ -151,6 +192,8 @@ fn told(snapshot: &Snapshot, decision: &Decision<'_>, explain: bool) -> api::Dec
         endpoint: decision.found.map(|found| found.endpoint.id.to_string()),
         cost: decision.found.map_or(0, |found| found.endpoint.cost),
         remaining: None,
+        retry_after: None,
+        headers: None,
         rev: decision.subject.and_then(|id| snapshot.root_of(id)).map(|root| {
             let bucket = bucket(root);
             Revision { bucket, rev: snapshot.revision(bucket) }.to_string()
@@ -190,6 +233,7 @@ fn rule(rule: &Rule<'_>) -> api::DecidingRule {
         Rule::Allowlist(own) => (own.id.to_string(), "ipAllowlist", Some((own.updated_at, &own.set_by))),
         Rule::KeyNetworks(key) => (key.to_string(), "keyNetworks", None),
         Rule::Feature(_, name) => ((*name).to_owned(), "feature", None),
+        Rule::Limit(holder, kind) => (holder.to_string(), kind.as_str(), None),
     };
     api::DecidingRule {
         id,

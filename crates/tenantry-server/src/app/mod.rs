@@ -4,6 +4,7 @@ pub(crate) mod accounts;
 pub(crate) mod allowlists;
 pub(crate) mod audit;
 pub(crate) mod authenticator;
+pub(crate) mod call_limits;
 pub(crate) mod catalogue;
 mod change;
 pub(crate) mod decisions;

@@ -46,10 +46,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Waiting {
 
 /// For nginx, which knows no refusals but 401 and 403: what it is really is in `X-Tenantry-Status` and `X-Tenantry-Code`.
 pub(crate) async fn nginx(ctx: Ctx, waiting: Result<Waiting>) -> Result<Reply<api::Decision>> {
-    match waiting.and_then(|waiting| app::decisions::authorize(&ctx, &waiting)) {
-        Err(Error::Refused(refusal)) => Err(Error::Narrowed(refusal)),
-        answered => answered,
-    }
+    waiting.and_then(|waiting| app::decisions::authorize(&ctx, &waiting)).map_err(Error::narrowed)
 }
 
 /// For proxies that pass a refusal on to the caller as it is.

@@ -45,6 +45,8 @@ fn sample(route: &Route, world: &World, who: &str) -> Option<Value> {
         "settings.update_inheritance" => json!({"billingContacts": ["billing@example.com"]}),
         "keys.create" => json!({"name": "new"}),
         "keys.rotate" => json!({"overlap": "now"}),
+        "keys.update" => json!({"limits": {"inFlight": 5}}),
+        "call_limits.set" => json!({"rate": {"calls": 100, "seconds": 60}}),
         "resources.create" => json!({"kind": "device", "name": "New"}),
         "resources.share" => json!({"to": "descendants"}),
         "users.sign_up" => json!({"email": email, "password": PASSWORD, "name": "New"}),

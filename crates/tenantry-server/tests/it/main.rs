@@ -19,6 +19,7 @@ mod every_route;
 mod idempotency;
 mod invitations;
 mod keys;
+mod limits;
 mod mail;
 mod members;
 mod network;
