@@ -154,7 +154,7 @@ impl Floor {
         let location = planted(scratch, &forest).await?;
         let store = Store::open(&location, Limits::DEFAULT).await?;
         let plain = Plain::open(&location).await?;
-        let root = |tree: &Tree| Account::new(tree.root, None, profile("Root"), Clock::System.now());
+        let root = |tree: &Tree| Account::new(tree.root, None, profile("Root"), Clock::system().now());
         Ok(Self { store, plain, roots: trees.iter().map(root).collect(), chance: Arc::default() })
     }
 
@@ -162,7 +162,7 @@ impl Floor {
         let writer = |root: &Account| Writer {
             plain: self.plain.clone(),
             root: root.clone(),
-            key: self.chance.id(Clock::System.now()),
+            key: self.chance.id(Clock::system().now()),
             chance: Arc::clone(&self.chance),
         };
         self.roots.iter().map(writer).collect()
@@ -178,7 +178,7 @@ impl Floor {
 
 impl Creator for Writer {
     async fn create(&mut self) -> Result<()> {
-        let now = Clock::System.now();
+        let now = Clock::system().now();
         let chance = &self.chance;
         let account = Account::new(chance.id(now), Some(&self.root), profile(NAME), now);
         let detail = detail(&account);

@@ -13,6 +13,7 @@ use tenantry_core::allowlist::Allowlist;
 use tenantry_core::catalogue::{Api, Catalogue, Endpoint, Settle};
 use tenantry_core::id::{AccountId, AllowlistId, EndpointId, Id, KeyId, RestrictionId, UserId};
 use tenantry_core::key::{Environment, Key};
+use tenantry_core::limit::CallLimits;
 use tenantry_core::method::{Method, MethodSet};
 use tenantry_core::network::Networks;
 use tenantry_core::path::Pattern;
@@ -140,6 +141,7 @@ fn place(number: usize, parent: Option<usize>) -> Change {
         inherits_admins: true,
         is_personal: false,
         features: BTreeMap::new(),
+        limits: CallLimits::NONE,
     })
 }
 
@@ -281,6 +283,7 @@ fn key(number: usize, account_id: AccountId, user: UserId) -> Key {
         last_four: String::new(),
         scopes: None,
         networks: None,
+        limits: CallLimits::NONE,
         created_at: NOW,
         expires_at: None,
         revoked_at: None,

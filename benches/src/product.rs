@@ -25,7 +25,7 @@ impl Product {
         let store = Store::migrate(location, Limits::DEFAULT).await?;
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let config = Config { operator_token: Some(OPERATOR.to_owned()), ..Config::default() };
-        let started = Server::bind(any, any).await?.start(store, Clock::System, config).await;
+        let started = Server::bind(any, any).await?.start(store, Clock::system(), config).await;
         Ok(Self { running: started.map_err(|error| format!("the server does not start: {error:?}"))? })
     }
 

@@ -22,7 +22,7 @@ pub struct DecisionRequest {
     /// Whether every step is told.
     #[serde(default)]
     pub explain: bool,
-    /// Whether the question is hypothetical: nothing is reserved.
+    /// Whether the question is hypothetical: nothing is reserved, and no limit counts it.
     #[serde(default)]
     pub dry_run: bool,
 }
@@ -77,6 +77,11 @@ pub struct Decision {
     pub cost: i64,
     /// The credits that are left; `null` where nothing is counted.
     pub remaining: Option<i64>,
+    /// The seconds after which it is worth another try, where waiting is all that is needed.
+    pub retry_after: Option<u64>,
+    /// Header fields for the client, where its calls are limited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub headers: Option<DecisionHeaders>,
     /// The revision that was decided at, in the changelog of the subject's tree.
     pub rev: Option<String>,
     /// All steps, if they were asked for.
@@ -88,12 +93,32 @@ pub struct Decision {
     pub fixes: Option<Vec<DecisionFix>>,
 }
 
+/// Header fields for the client, as in draft-ietf-httpapi-ratelimit-headers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DecisionHeaders {
+    /// All rates that apply: those of the `key`, of the `account`, and of accounts `above-1` and further.
+    #[serde(rename = "RateLimit-Policy")]
+    pub policy: String,
+    /// What is left of the tightest, and in how many seconds all is there again; or one call, where nothing is left.
+    #[serde(rename = "RateLimit")]
+    pub limit: String,
+}
+
+/// That a call may go on. Who makes it is in the headers of the answer.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Authorized {
+    /// `true`: whatever may not happen is refused.
+    pub allow: bool,
+}
+
 /// One change that would be needed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DecisionFix {
     /// What has to be done: `useAnotherKey`, `actForAnotherAccount`, `callSomethingElse`, `callFromElsewhere`, `activate`, `giveRole`,
-    /// `inheritAdmins`, `widenScopes`, `addAddress`, `liftRestriction`, `assignFeature` or `shareResource`.
+    /// `inheritAdmins`, `widenScopes`, `addAddress`, `liftRestriction`, `assignFeature`, `shareResource`, `wait`, for which a higher limit
+    /// would do as well, or `askAbove`, where it is up to an account that one may not read.
     pub action: String,
     /// On which account.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -107,9 +132,70 @@ pub struct DecisionFix {
     /// By which rule.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule_id: Option<String>,
-    /// Which permission, feature or resource (`kind:name`).
+    /// Which permission, feature, resource (`kind:name`) or kind of limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub what: Option<String>,
+    /// For how many seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u64>,
+}
+
+/// A call that one wants to know about.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WhyQuery {
+    /// The method.
+    pub method: String,
+    /// The path.
+    pub path: String,
+    /// The address that the call comes from.
+    pub ip: String,
+    /// The value of `x-assume-org`, if one is sent.
+    pub assume_org: Option<String>,
+    /// What kind of resource the call is about, if it is not named in the path.
+    pub resource_kind: Option<String>,
+    /// Its id, or its id in its owner's system.
+    pub resource_id: Option<String>,
+}
+
+/// For which account one wants to know what a key can do.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReachQuery {
+    /// The value of `x-assume-org`, if one is sent.
+    pub assume_org: Option<String>,
+}
+
+/// What a key can do. IP allow-lists and limits may still stand against a call.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Reach {
+    /// Why it can do nothing at all, if that is so.
+    pub code: Option<String>,
+    /// Every endpoint of the catalogue.
+    pub endpoints: Vec<ReachedEndpoint>,
+}
+
+/// An endpoint, and whether a key can call it.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReachedEndpoint {
+    /// The API.
+    pub api: String,
+    /// The endpoint.
+    pub endpoint: String,
+    /// Its method.
+    pub method: String,
+    /// Its path, below the API's base path.
+    pub path: String,
+    /// What a call costs, in credits.
+    pub cost: i64,
+    /// `all`; `some`, where it depends on the path or on the resource that it names; or `none`.
+    pub verdict: String,
+    /// Why not.
+    pub code: Option<String>,
+    /// What decides, if it is something that somebody set.
+    pub rule: Option<DecidingRule>,
 }
 
 /// Who calls.
@@ -124,13 +210,13 @@ pub struct DecisionActor {
     pub user_id: Option<String>,
 }
 
-/// Something that somebody set and that decided.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// Something that somebody set and that decided. Of what is set by an account that one may not read, only the kind is told.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DecidingRule {
-    /// Its id, or the name of the feature.
-    pub id: String,
-    /// `restriction`, `ipAllowlist`, `keyNetworks` or `feature`.
+    /// Its id, or the name of the feature; of a limit, the id of the key or the account whose it is.
+    pub id: Option<String>,
+    /// `restriction`, `ipAllowlist`, `keyNetworks`, `feature`, `rateLimit` or `inFlight`.
     pub kind: String,
     /// The account that holds it.
     pub account_id: Option<String>,

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::{CallLimits, CallLimitsChange};
+
 /// An API key, without its secret.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -25,6 +27,8 @@ pub struct Key {
     pub scopes: Option<Vec<String>>,
     /// The networks from which it may be used; `null` is everywhere.
     pub ip_allowlist: Option<Vec<String>>,
+    /// What its calls are limited to; `null` is nothing of its own.
+    pub limits: Option<CallLimits>,
     /// `active`, `expired` or `revoked`.
     pub status: String,
     /// RFC 3339, UTC.
@@ -62,12 +66,22 @@ pub struct NewKey {
     pub environment: Option<String>,
     /// Networks in CIDR notation, or single addresses, from which it may be used; left out, those of the key that makes it.
     pub ip_allowlist: Option<Vec<String>>,
+    /// What its calls are limited to; left out, to the same as those of the key that makes it.
+    pub limits: Option<CallLimits>,
     /// The permissions to narrow it to; left out, it is as wide as the credential that makes it.
     pub scopes: Option<Vec<String>>,
     /// The member for whom it acts inside the account. Who does not hold `key.manage` makes keys for themselves.
     pub user_id: Option<String>,
     /// RFC 3339; in the future.
     pub expires_at: Option<String>,
+}
+
+/// Changes to a key.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct KeyChange {
+    /// What its calls are limited to. Who does not hold `key.manage` can only narrow them.
+    pub limits: CallLimitsChange,
 }
 
 /// How to replace a key.

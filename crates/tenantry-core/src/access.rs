@@ -12,6 +12,7 @@ use std::fmt;
 use crate::account::{Account, Kind, Status};
 use crate::id::{AccountId, KeyId, RestrictionId, UserId};
 use crate::key::Key;
+use crate::limit::CallLimits;
 use crate::lineage::Lineage;
 use crate::network::Networks;
 use crate::permission::{Permission, PermissionSet};
@@ -151,6 +152,8 @@ pub struct Caller {
     narrowing: Option<PermissionSet>,
     /// From where the key may be used, if it says.
     networks: Option<Networks>,
+    /// What the calls of the key are limited to.
+    limits: CallLimits,
     /// The rules of the accounts that the request is about.
     rules: Rules,
     /// The lines of the account that the credential belongs to, and of the one assumed: their rules apply wherever the caller
@@ -255,6 +258,7 @@ impl Caller {
             ceiling: PermissionSet::ALL,
             narrowing: None,
             networks: None,
+            limits: CallLimits::NONE,
             rules: Rules::default(),
             origins: Vec::new(),
         }
@@ -298,6 +302,7 @@ impl Caller {
             ceiling: key.scopes(),
             narrowing: key.scopes,
             networks: key.networks.clone(),
+            limits: key.limits,
             ..Self::alone(Actor::Nobody, authority)
         })
     }
@@ -361,6 +366,12 @@ impl Caller {
     #[must_use]
     pub const fn networks(&self) -> Option<&Networks> {
         self.networks.as_ref()
+    }
+
+    /// What the calls of the key that was used are limited to.
+    #[must_use]
+    pub const fn limits(&self) -> CallLimits {
+        self.limits
     }
 
     /// The scopes of the credential, if it has any.

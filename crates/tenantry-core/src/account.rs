@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::feature::Feature;
 use crate::id::AccountId;
+use crate::limit::CallLimits;
 use crate::{Document, Timestamp};
 
 /// Enums whose values are stored and sent as lower-case words.
@@ -155,6 +156,8 @@ pub struct Account {
     pub canceled_at: Option<Timestamp>,
     /// What it may use, and how much, as assigned from above.
     pub features: BTreeMap<String, Feature>,
+    /// What the calls for it, and for all accounts below it, are limited to together; set from above.
+    pub call_limits: CallLimits,
 }
 
 impl Account {
@@ -185,6 +188,7 @@ impl Account {
             closed_at: None,
             canceled_at: None,
             features: BTreeMap::new(),
+            call_limits: CallLimits::NONE,
         }
     }
 

@@ -48,6 +48,7 @@ events! {
     AccountPurged = "account.purged": "The data of a closed account was deleted after the retention period";
     TreeLimitsChanged = "tree.limits_changed": "The operator changed the limits of a tree";
     FeaturesAssigned = "account.features_assigned": "The features of an account changed";
+    CallLimitsSet = "account.call_limits_set": "The calls for an account, and for all below it, were limited, or are not any more";
     OrganizationCanceled = "organization.canceled": "The organization was canceled by its admin";
     OrganizationResumed = "organization.resumed": "A canceled organization was taken up again";
     MemberAdded = "member.added": "Somebody became a member; tells how many seats are in use";
@@ -75,6 +76,7 @@ events! {
     PasskeyRemoved = "user.passkey_removed": "A passkey of the user was removed";
     IdentityLinked = "user.identity_linked": "The user can sign in at an identity provider";
     KeyCreated = "key.created": "An API key was created";
+    KeyLimited = "key.limited": "The limits of an API key changed";
     KeyRotated = "key.rotated": "An API key was replaced by another";
     KeyRevoked = "key.revoked": "An API key was revoked";
     RestrictionCreated = "restriction.created": "A rule was made that takes something away";

@@ -5,6 +5,7 @@
 
 use crate::account::words;
 use crate::id::{AccountId, KeyId, UserId};
+use crate::limit::CallLimits;
 use crate::network::Networks;
 use crate::permission::{Permission, PermissionSet};
 use crate::refusal::{Code, Refusal};
@@ -83,6 +84,8 @@ pub struct Key {
     pub scopes: Option<PermissionSet>,
     /// From where it may be used; `None` is from everywhere.
     pub networks: Option<Networks>,
+    /// What its calls are limited to.
+    pub limits: CallLimits,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it stops working by itself.
@@ -210,10 +213,42 @@ pub fn grant_networks(asked: Option<Networks>, own: Option<&Networks>) -> Result
     }
 }
 
+/// The limits of a new key, made with a credential whose calls are limited to `own`: never wider, and the same where nothing is
+/// asked for.
+///
+/// # Errors
+/// `scope_exceeded`.
+pub fn grant_limits(asked: CallLimits, own: CallLimits) -> Result<CallLimits, Refusal> {
+    let limits = asked.or(own);
+    if limits.within(own) { Ok(limits) } else { Err(fewer()) }
+}
+
+fn fewer() -> Refusal {
+    Refusal::new(Code::ScopeExceeded, "The key that you are using may make fewer calls.")
+}
+
+/// Whether the limits of a key may become `after`. They may always be narrowed; who manages the keys of the account may set
+/// whatever is within the limits of the credential `used`. Others have only been let in because the key is theirs: `None`.
+///
+/// # Errors
+/// `scope_exceeded`, `permission_denied`.
+pub fn check_limits(before: CallLimits, after: CallLimits, used: Option<CallLimits>) -> Result<(), Refusal> {
+    match used {
+        _ if after.within(before) => Ok(()),
+        Some(used) if after.within(used) => Ok(()),
+        Some(_) => Err(fewer()),
+        None => Err(Refusal::new(
+            Code::PermissionDenied,
+            "This needs `key.manage`: without it, the limits of a key can only be narrowed.",
+        )),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::id::Id;
+    use crate::limit::Rate;
 
     fn key() -> Key {
         Key {
@@ -226,6 +261,7 @@ mod tests {
             last_four: "abcd".to_owned(),
             scopes: None,
             networks: None,
+            limits: CallLimits::NONE,
             created_at: Timestamp(0),
             expires_at: None,
             revoked_at: None,
@@ -259,5 +295,38 @@ mod tests {
         let asked = |text: &str| grant_networks(networks(text), networks("10.0.0.0/8").as_ref()).map_err(|r| r.code);
         assert_eq!((asked("10.1.0.0/16"), asked("0.0.0.0/0")), (Ok(networks("10.1.0.0/16")), Err(Code::ScopeExceeded)));
         assert_eq!(grant_networks(None, networks("10.0.0.0/8").as_ref()), Ok(networks("10.0.0.0/8")));
+    }
+    #[test]
+    fn a_key_makes_none_that_may_call_more_often() {
+        let limits = |calls: u32, in_flight: Option<u32>| CallLimits { rate: Rate::new(calls, 60), in_flight };
+        let own = limits(10, Some(2));
+        let granted = |asked: CallLimits| grant_limits(asked, own).map_err(|refusal| refusal.code);
+        assert_eq!((granted(CallLimits::NONE), granted(limits(5, None))), (Ok(own), Ok(limits(5, Some(2)))));
+        assert_eq!(
+            (granted(limits(11, None)), granted(limits(10, Some(3)))),
+            (Err(Code::ScopeExceeded), Err(Code::ScopeExceeded))
+        );
+        assert_eq!(grant_limits(limits(7, None), CallLimits::NONE), Ok(limits(7, None)));
+    }
+
+    #[test]
+    fn limits_are_narrowed_by_everybody_and_widened_by_who_manages_keys() {
+        let limits = |calls: u32| CallLimits { rate: Rate::new(calls, 60), in_flight: None };
+        let check = |after: CallLimits, used: Option<CallLimits>| {
+            check_limits(limits(10), after, used).map_err(|refusal| refusal.code)
+        };
+        assert_eq!(check(limits(9), None), Ok(()));
+        assert_eq!(
+            (check(limits(11), None), check(CallLimits::NONE, None)),
+            (Err(Code::PermissionDenied), Err(Code::PermissionDenied))
+        );
+        assert_eq!(
+            (check(limits(11), Some(CallLimits::NONE)), check(CallLimits::NONE, Some(CallLimits::NONE))),
+            (Ok(()), Ok(()))
+        );
+        // A key that is limited itself: neither its own limits are wider afterwards, nor those of others than its own are.
+        let used = Some(limits(20));
+        assert_eq!((check(limits(20), used), check(limits(21), used)), (Ok(()), Err(Code::ScopeExceeded)));
+        assert_eq!(check(CallLimits::NONE, used), Err(Code::ScopeExceeded));
     }
 }

@@ -23,6 +23,7 @@
 //! | [`member`], [`invitation`] | who may give, change and take roles; seats; being asked to join |
 //! | [`ticket`] | what links in mails are good for, and which mails there are |
 //! | [`throttle`] | how often something may be tried |
+//! | [`limit`] | how many calls may be made in a time, and at once |
 //! | [`path`], [`method`] | what a call asks for in canonical form, and the patterns that name it |
 //! | [`network`] | from where a call comes |
 //! | [`catalogue`] | the APIs that are sold, and their endpoints |
@@ -41,6 +42,7 @@ pub mod feature;
 pub mod id;
 pub mod invitation;
 pub mod key;
+pub mod limit;
 pub mod lineage;
 pub mod member;
 pub mod method;

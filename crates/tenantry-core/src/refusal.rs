@@ -206,6 +206,7 @@ codes! {
         IdempotencyKeyReused = "idempotency_key_reused": "The idempotency key was used for another request", "Make a new key for every new request.";
     }
     Throttled {
+        RateLimited = "rate_limited": "More calls than a limit allows", "Wait for `Retry-After`; the `RateLimit` header tells what is left.";
         TooManyAttempts = "too_many_attempts": "Too many attempts", "Wait for `Retry-After`, then try again.";
     }
     Internal {

@@ -10,12 +10,14 @@
 //! | `apply` | how changes become the next snapshot |
 //! | `line` | accounts with their ancestors, and what people and keys may do over them |
 //! | `decide` | may this call happen? |
+//! | `limited` | the limits that it has to keep to |
 //! | `explain` | what would change the answer |
 //! | `reach` | what a key can do, endpoint by endpoint |
 
 mod apply;
 mod decide;
 mod explain;
+mod limited;
 mod line;
 mod pages;
 mod reach;
@@ -30,6 +32,7 @@ use crate::event::{BUCKETS, Revision};
 use crate::feature::Feature;
 use crate::id::{AccountId, KeyId, ResourceId, UserId};
 use crate::key::Key;
+use crate::limit::CallLimits;
 use crate::network::Networks;
 use crate::permission::PermissionSet;
 use crate::restriction::{Endpoints, Mode, Restriction};
@@ -83,6 +86,8 @@ pub struct Place {
     pub is_personal: bool,
     /// What it may use, as assigned from above.
     pub features: BTreeMap<String, Feature>,
+    /// What the calls for it and for all below it are limited to.
+    pub limits: CallLimits,
 }
 
 impl From<&Account> for Place {
@@ -94,6 +99,7 @@ impl From<&Account> for Place {
             inherits_admins: account.inherits.admins,
             is_personal: account.kind == Kind::Personal,
             features: account.features.clone(),
+            limits: account.call_limits,
         }
     }
 }
@@ -125,9 +131,10 @@ struct Node {
     status: Status,
     inherits_admins: bool,
     is_personal: bool,
-    /// Numbers among `rules` and `features`.
+    /// Numbers among `rules`, `features` and `limits`.
     rules: Number,
     features: Number,
+    limits: Number,
 }
 
 /// What there is to know about a key.
@@ -139,6 +146,7 @@ struct Credential {
     user: Number,
     maker: Number,
     networks: Number,
+    limits: Number,
     scopes: PermissionSet,
     expires_at: Timestamp,
     revoked: bool,
@@ -261,6 +269,8 @@ pub struct Snapshot {
     networks: Pages<Arc<Networks>>,
     rules: Pages<Ruled>,
     features: Pages<Features>,
+    /// Of the keys and accounts that have some.
+    limits: Pages<CallLimits>,
     resources: Pages<Arc<Resource>>,
     resource_ids: Index,
     resource_names: Index,

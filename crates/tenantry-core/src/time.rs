@@ -8,6 +8,11 @@ pub struct Timestamp(pub i64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span(pub i64);
 
+/// Nanoseconds since a start that only who measures knows: what matters is what lies between two of them. Setting a clock does not
+/// move it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Monotonic(pub u64);
+
 impl Span {
     /// No time at all.
     pub const ZERO: Self = Self(0);

@@ -1,4 +1,5 @@
-//! A call that is allowed costs no memory: nothing is taken from the heap between the question and the answer.
+//! A call that is allowed costs no memory: nothing is taken from the heap between the question and the answer, nor where its
+//! limits are looked up.
 
 #![expect(clippy::expect_used, reason = "tests fail by panicking")]
 
@@ -13,6 +14,7 @@ use tenantry_core::catalogue::{Api, Catalogue, Endpoint, NamedResource, Settle};
 use tenantry_core::feature::Feature;
 use tenantry_core::id::{AccountId, AllowlistId, EndpointId, Id as _, KeyId, ResourceId, RestrictionId, UserId};
 use tenantry_core::key::{Environment, Key};
+use tenantry_core::limit::{CallLimits, Rate};
 use tenantry_core::method::{Method, MethodSet};
 use tenantry_core::network::Networks;
 use tenantry_core::path::Pattern;
@@ -59,6 +61,10 @@ fn catalogue() -> Catalogue {
     Catalogue::new(vec![api], vec![endpoint])
 }
 
+fn limits() -> CallLimits {
+    CallLimits { rate: Rate::new(100, 60), in_flight: Some(10) }
+}
+
 fn rules(n: u8) -> Rules {
     let restriction = Restriction {
         id: RestrictionId::from_bytes([n; 16]),
@@ -97,6 +103,7 @@ fn snapshot() -> Snapshot {
         inherits_admins: true,
         is_personal: false,
         features: BTreeMap::from([("speech".to_owned(), Feature::On)]),
+        limits: limits(),
     };
     let key = Key {
         id: KeyId::from_bytes([1; 16]),
@@ -108,6 +115,7 @@ fn snapshot() -> Snapshot {
         last_four: "abcd".to_owned(),
         scopes: None,
         networks: Networks::parse(&["192.0.2.0/24"]).ok(),
+        limits: limits(),
         created_at: NOW,
         expires_at: Some(Timestamp(100)),
         revoked_at: None,
@@ -146,9 +154,13 @@ fn an_allowed_call_allocates_nothing() {
             now: NOW,
         };
         let mut outcome = None;
-        let taken =
-            allocation_counter::measure(|| outcome = Some(snapshot.decide(&request).outcome.map_err(|d| d.code)));
-        assert_eq!(outcome, Some(Ok(())), "{assume:?}");
+        let taken = allocation_counter::measure(|| {
+            let decision = snapshot.decide(&request);
+            let limited = snapshot.limits(&decision).count();
+            outcome = Some(decision.outcome.map(|()| limited).map_err(|denial| denial.code));
+        });
+        let on_the_line = if assume.is_some() { 5 } else { 4 };
+        assert_eq!(outcome, Some(Ok(1 + on_the_line)), "{assume:?}");
         assert_eq!((taken.count_total, taken.bytes_total), (0, 0), "{assume:?}");
     }
 }

@@ -1,7 +1,10 @@
 //! Reading what a call presents, and the names of our own headers.
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName};
 use tenantry_core::refusal::Code;
+
+/// The headers that programs put a credential into. In the last one it follows the word `Bearer`.
+pub const CREDENTIALS: [&str; 3] = ["x-auth-token", "x-api-key", "authorization"];
 
 /// The header that names an account to act for.
 pub const ASSUME: &str = "x-assume-org";
@@ -18,6 +21,10 @@ pub const KEY: HeaderName = HeaderName::from_static("x-tenantry-key");
 pub const SIGNATURE: HeaderName = HeaderName::from_static("x-tenantry-signature");
 /// For whom an answer is: told to the client.
 pub const SUBJECT: HeaderName = HeaderName::from_static("x-tenantry-subject");
+/// What limits there are (draft-ietf-httpapi-ratelimit-headers).
+pub const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+/// What is left of them.
+pub const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 /// What a call cost.
 pub const COST: HeaderName = HeaderName::from_static("x-credits-cost");
 /// The id of a request.
@@ -33,11 +40,9 @@ pub(crate) const OUR_COOKIES: &str = "__Host-tenantry";
 /// # Errors
 /// `ambiguous_credentials` if there are two that differ, `key_malformed` if one is no text.
 pub fn credential(headers: &HeaderMap) -> Result<Option<&str>, Code> {
-    let plain = ["x-auth-token", "x-api-key"]
-        .into_iter()
-        .flat_map(|name| headers.get_all(name))
-        .map(|value| value.to_str().ok());
-    let bearer = headers.get_all(header::AUTHORIZATION).iter().map(|value| {
+    let [plain @ .., bearer] = CREDENTIALS;
+    let plain = plain.into_iter().flat_map(|name| headers.get_all(name)).map(|value| value.to_str().ok());
+    let bearer = headers.get_all(bearer).iter().map(|value| {
         let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     });

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`headers`] | reading what a call presents, and the names of our own headers |
 //! | [`verdict`] | whether a call may happen, by the snapshot in memory |
+//! | [`limits`] | how many calls were made, and are being made |
 //! | [`proxy`] | a call through the gateway, phase by phase |
 //! | `identity` | what the API behind is told about who calls |
 //! | `upstream`, `breaker` | the servers behind, and when they are left alone |
@@ -14,6 +15,7 @@ mod breaker;
 pub mod headers;
 mod identity;
 mod incoming;
+pub mod limits;
 mod outgoing;
 pub mod proxy;
 mod tunnel;

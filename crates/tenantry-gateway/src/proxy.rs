@@ -16,13 +16,15 @@ use tenantry_core::network::{Networks, client_address};
 use tenantry_core::path::CanonicalPath;
 use tenantry_core::refusal::Code;
 use tenantry_core::snapshot::Snapshot;
+use tenantry_core::time::Monotonic;
 use tenantry_core::{Refusal, Timestamp};
 
 use crate::identity::{self, Signed, insert};
 use crate::incoming::{self, Answering};
+use crate::limits::{Admitted, Fields, Limiter};
 use crate::outgoing::{Outgoing, strip_claims, strip_hops};
 use crate::upstream::{Address, Upstreams, Way};
-use crate::verdict::{Allowed, Call, Question};
+use crate::verdict::{Allowed, Call, Judge, Refused};
 use crate::{headers, tunnel};
 
 /// What we are called in `Via`.
@@ -53,6 +55,7 @@ pub struct Options {
 /// A gateway. One is shared by all calls.
 pub struct Gateway {
     world: Arc<ArcSwap<Snapshot>>,
+    limiter: Arc<Limiter>,
     upstreams: Upstreams,
     timeout: Duration,
     secret: Option<hmac::Key>,
@@ -66,20 +69,22 @@ pub struct Arrival<'a> {
     pub peer: IpAddr,
     /// When it is judged.
     pub now: Timestamp,
+    /// The same by a clock that nobody sets.
+    pub monotonic: Monotonic,
     /// Its id.
     pub id: &'a str,
 }
 
 impl Gateway {
-    /// A gateway that decides by whatever `world` holds at the time.
+    /// A gateway that decides by whatever `world` holds at the time, and by what `limiter` counted.
     ///
     /// # Errors
     /// What is wrong with the options.
-    pub fn new(world: Arc<ArcSwap<Snapshot>>, options: Options) -> Result<Self, String> {
+    pub fn new(world: Arc<ArcSwap<Snapshot>>, limiter: Arc<Limiter>, options: Options) -> Result<Self, String> {
         let Options { upstream, upstream_ca, timeout, identity_secret, proxies } = options;
         let secret = identity_secret.map(|secret| hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()));
         let upstreams = Upstreams::new(upstream, upstream_ca.as_deref(), timeout)?;
-        Ok(Self { world, upstreams, timeout, secret, proxies })
+        Ok(Self { world, limiter, upstreams, timeout, secret, proxies })
     }
 
     /// Takes a call through all phases.
@@ -90,15 +95,15 @@ impl Gateway {
         &self,
         arrival: &Arrival<'_>,
         request: Request<Incoming>,
-    ) -> Result<Response<Answering<()>>, Refusal> {
-        let allowed = self.decide(arrival, &request)?;
+    ) -> Result<Response<Answering<Admitted>>, Refused> {
+        let (allowed, admitted) = self.decide(arrival, &request)?;
         let way = self.upstreams.way(allowed.endpoint, allowed.upstream.as_deref())?;
         let response = self.forward(arrival, request, &allowed, &way).await?;
-        Ok(self.settle(arrival, &allowed, response))
+        Ok(self.settle(arrival, &allowed, admitted, response))
     }
 
     /// Receives and decides: reads what the call is, and asks the snapshot whether it may happen.
-    fn decide(&self, arrival: &Arrival<'_>, request: &Request<Incoming>) -> Result<Allowed, Refusal> {
+    fn decide(&self, arrival: &Arrival<'_>, request: &Request<Incoming>) -> Result<(Allowed, Admitted), Refused> {
         let fields = request.headers();
         let target = request.uri().path_and_query().map_or("", PathAndQuery::as_str);
         for name in [header::HOST, header::CONTENT_TYPE] {
@@ -114,8 +119,13 @@ impl Gateway {
             target,
             resource: None,
         };
-        let world = self.world.load();
-        Allowed::by(&world, &Question::of(&call, arrival.now).decide(&world))
+        let judge = Judge {
+            snapshot: &self.world.load(),
+            limiter: &self.limiter,
+            now: arrival.now,
+            monotonic: arrival.monotonic,
+        };
+        judge.admit(&call)
     }
 
     /// Sends the call on, and waits for the head of its answer.
@@ -174,11 +184,19 @@ impl Gateway {
     }
 
     /// Settles the call by its answer, which is passed on while it comes in.
-    fn settle(&self, arrival: &Arrival<'_>, allowed: &Allowed, forwarded: Forwarded) -> Response<Answering<()>> {
+    fn settle(
+        &self,
+        arrival: &Arrival<'_>,
+        allowed: &Allowed,
+        mut admitted: Admitted,
+        forwarded: Forwarded,
+    ) -> Response<Answering<Admitted>> {
         let Forwarded { mut answer, client } = forwarded;
         let protocol = answer.headers().get(header::UPGRADE).filter(|_| client.is_some()).cloned();
+        let limits = admitted.report.fields();
         if let Some(client) = client {
-            tunnel::run(client, hyper::upgrade::on(&mut answer), ());
+            // The call lasts as long as the connection.
+            tunnel::run(client, hyper::upgrade::on(&mut answer), std::mem::take(&mut admitted));
         }
         let (mut parts, body) = answer.into_parts();
         let fields = &mut parts.headers;
@@ -191,8 +209,12 @@ impl Gateway {
         insert(fields, headers::REQUEST_ID, arrival.id);
         insert(fields, headers::ACTOR, &allowed.actor.to_string());
         insert(fields, headers::SUBJECT, &allowed.subject.to_string());
+        if let Some(Fields { policy, limit }) = limits {
+            insert(fields, headers::RATE_LIMIT_POLICY, &policy);
+            insert(fields, headers::RATE_LIMIT, &limit);
+        }
         parts.version = Version::HTTP_11;
-        Response::from_parts(parts, Answering::new(body, self.timeout, ()))
+        Response::from_parts(parts, Answering::new(body, self.timeout, admitted))
     }
 }
 

@@ -8,7 +8,10 @@ use tenantry_core::id::{AccountId, EndpointId, KeyId, UserId};
 use tenantry_core::method::Method;
 use tenantry_core::refusal::{Code, Kind};
 use tenantry_core::snapshot::{Decision, Denial, Presented, Request, Rule, Snapshot};
+use tenantry_core::time::{Monotonic, Span};
 use tenantry_core::{Refusal, Timestamp, secret};
+
+use crate::limits::{Admitted, Exceeded, Fields, Limiter, Report};
 
 /// A call as somebody asks about it: texts that may be anything.
 #[derive(Debug, Clone, Copy)]
@@ -107,6 +110,7 @@ pub fn name_of(rule: &Rule<'_>) -> (&'static str, String) {
         Rule::Allowlist(own) => ("ipAllowlist", own.id.to_string()),
         Rule::KeyNetworks(key) => ("keyNetworks", key.to_string()),
         Rule::Feature(_, name) => ("feature", (*name).to_owned()),
+        Rule::Limit(holder, kind) => (kind.as_str(), holder.to_string()),
     }
 }
 
@@ -140,7 +144,7 @@ impl Allowed {
     ///
     /// # Errors
     /// The refusal, if it denies.
-    pub fn by(snapshot: &Snapshot, decision: &Decision<'_>) -> Result<Self, Refusal> {
+    fn by(snapshot: &Snapshot, decision: &Decision<'_>) -> Result<Self, Refusal> {
         if let Err(denial) = &decision.outcome {
             return Err(refusal(denial));
         }
@@ -161,5 +165,71 @@ impl Allowed {
             cost: found.endpoint.cost,
             settle: found.endpoint.settle,
         })
+    }
+}
+
+/// Why a call may not happen, as the caller is told.
+#[derive(Debug, Clone)]
+pub struct Refused {
+    /// The reason.
+    pub refusal: Refusal,
+    /// What is told about limits, if there are any.
+    pub limits: Option<Fields>,
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, limits: None }
+    }
+}
+
+impl From<Code> for Refused {
+    fn from(code: Code) -> Self {
+        Refusal::from(code).into()
+    }
+}
+
+impl From<Exceeded> for Refused {
+    fn from(exceeded: Exceeded) -> Self {
+        let seconds = i64::try_from(exceeded.deciding().seconds()).unwrap_or(i64::MAX);
+        let refusal = Refusal { wait: Some(Span::seconds(seconds)), ..refusal(&exceeded.denial()) };
+        Self { refusal, limits: exceeded.report.fields() }
+    }
+}
+
+/// Judges calls at one moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Judge<'a> {
+    /// What is known.
+    pub snapshot: &'a Snapshot,
+    /// What was counted.
+    pub limiter: &'a Limiter,
+    /// When it is.
+    pub now: Timestamp,
+    /// The same by a clock that nobody sets.
+    pub monotonic: Monotonic,
+}
+
+impl<'a> Judge<'a> {
+    /// Lets a call through that counts until what is answered beside it is dropped.
+    ///
+    /// # Errors
+    /// Why it may not happen.
+    pub fn admit(&self, call: &Call<'a>) -> Result<(Allowed, Admitted), Refused> {
+        let decision = Question::of(call, self.now).decide(self.snapshot);
+        let allowed = Allowed::by(self.snapshot, &decision)?;
+        let admitted = self.limiter.admit(self.snapshot.limits(&decision), self.monotonic)?;
+        Ok((allowed, admitted))
+    }
+
+    /// Lets a call begin of whose end nobody will tell.
+    ///
+    /// # Errors
+    /// Why it may not happen.
+    pub fn begin(&self, call: &Call<'a>) -> Result<(Allowed, Report), Refused> {
+        let decision = Question::of(call, self.now).decide(self.snapshot);
+        let allowed = Allowed::by(self.snapshot, &decision)?;
+        let report = self.limiter.take(self.snapshot.limits(&decision), self.monotonic)?;
+        Ok((allowed, report))
     }
 }

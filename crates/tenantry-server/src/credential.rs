@@ -21,9 +21,6 @@ pub(crate) const AWAY_COOKIE: &str = "__Host-tenantry-away";
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// The headers that hold a credential and nothing else.
-const PLAIN: [&str; 2] = ["x-auth-token", "x-api-key"];
-
 /// A credential as it was presented.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Presented {
@@ -33,35 +30,12 @@ pub(crate) struct Presented {
     pub(crate) by_cookie: bool,
 }
 
-/// The names of the headers that programs put a credential into.
-pub(crate) fn header_names() -> impl Iterator<Item = &'static str> {
-    PLAIN.into_iter().chain(["authorization"])
-}
-
-/// The one credential in the headers that programs use.
-pub(crate) fn in_headers(headers: &HeaderMap) -> Result<Option<String>> {
-    let plain = PLAIN.into_iter().flat_map(|name| headers.get_all(name)).map(|value| value.to_str().ok());
-    let bearer = headers.get_all(header::AUTHORIZATION).iter().map(|value| {
-        let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-    });
-    let mut found: Option<&str> = None;
-    for text in plain.chain(bearer) {
-        let text = text.map(str::trim).filter(|text| !text.is_empty()).ok_or(Code::KeyMalformed)?;
-        if found.is_some_and(|other| other != text) {
-            return Err(Code::AmbiguousCredentials.into());
-        }
-        found = Some(text);
-    }
-    Ok(found.map(str::to_owned))
-}
-
 /// The one credential of the request. A session's cookie is one, too.
 pub(crate) fn presented(headers: &HeaderMap) -> Result<Option<Presented>> {
-    let found = in_headers(headers)?;
+    let found = tenantry_gateway::headers::credential(headers)?;
     Ok(match (found, cookie(headers, SESSION_COOKIE)) {
         (Some(found), Some(text)) if found != text => return Err(Code::AmbiguousCredentials.into()),
-        (Some(text), _) => Some(Presented { text, by_cookie: false }),
+        (Some(text), _) => Some(Presented { text: text.to_owned(), by_cookie: false }),
         (None, cookie) => cookie.map(|text| Presented { text: text.to_owned(), by_cookie: true }),
     })
 }

@@ -13,6 +13,7 @@ use serde::Serialize;
 use tenantry_core::access::{Bearer, Caller, Rules};
 use tenantry_core::event::{Event, Revision};
 use tenantry_core::id::{AccountId, RequestId};
+use tenantry_core::permission::Permission;
 use tenantry_core::refusal::Code;
 use tenantry_core::snapshot::{Denial, Presented, Request};
 use tenantry_core::{Refusal, Timestamp};
@@ -298,6 +299,12 @@ impl Ctx {
         let tx = self.app.store.read(&self.visit, at, self.access()?).await?;
         self.check_entered(tx.identity())?;
         Ok(tx)
+    }
+
+    /// Whether the caller may read account `at`.
+    pub(crate) async fn may_read(&self, at: AccountId) -> bool {
+        let opened = self.app.store.read(&self.visit, Some(at), Access::Holding(Permission::AccountRead)).await;
+        opened.is_ok()
     }
 
     /// Opens account `at` for writing.

@@ -6,6 +6,7 @@ use tenantry_core::account::{Kind, Profile};
 use tenantry_core::catalogue::Settle;
 use tenantry_core::id::AccountId;
 use tenantry_core::key::Environment;
+use tenantry_core::limit::CallLimits;
 use tenantry_core::method::{Method, MethodSet};
 use tenantry_core::path::Pattern;
 use tenantry_core::permission::{Permission, PermissionSet};
@@ -138,6 +139,7 @@ async fn add(app: &App, parent: AccountId, name: &str, email: &str) -> Result<Ac
 async fn key(app: &App, account: AccountId) -> Result<String> {
     let wanted = app::keys::Wanted {
         networks: None,
+        limits: CallLimits::NONE,
         name: "demo".to_owned(),
         environment: Environment::Live,
         user: None,

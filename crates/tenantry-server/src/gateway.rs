@@ -50,7 +50,9 @@ impl Door {
         };
         Ok(Self {
             app: app.clone(),
-            gateway: Arc::new(Gateway::new(app.plane.world(), options).map_err(Error::internal)?),
+            gateway: Arc::new(
+                Gateway::new(app.plane.world(), Arc::clone(&app.limiter), options).map_err(Error::internal)?,
+            ),
             beside: net::routes(router::beside(app)),
             paths: router::bare_paths().into(),
         })
@@ -71,12 +73,12 @@ impl Door {
         let (now, started, method) = (self.app.clock.now(), Instant::now(), request.method().clone());
         let id: RequestId = self.app.chance.id(now);
         let text = id.to_string();
-        let arrival = Arrival { peer: peer.ip(), now, id: &text };
+        let arrival = Arrival { peer: peer.ip(), now, monotonic: self.app.clock.monotonic(), id: &text };
         let speaks_grpc = edge::speaks_grpc(request.headers());
         let response = match self.gateway.call(&arrival, request).await {
             Ok(response) => response.map(Body::new),
-            Err(refusal) => {
-                let refused = Error::Refused(refusal).into_response();
+            Err(refused) => {
+                let refused = Error::from(refused).into_response();
                 let refused = if speaks_grpc { in_grpc(refused) } else { refused };
                 edge::finish(refused, id, &self.app.config.public_url)
             }

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use tenantry_api::{EndpointPattern, EndpointResource, Object, PageQuery};
+use tenantry_api::{CallLimitsChange, CallRate, EndpointPattern, EndpointResource, Object, PageQuery};
 use tenantry_core::account::Status;
 use tenantry_core::catalogue::{NamedResource, Settle};
 use tenantry_core::feature::Feature;
 use tenantry_core::id::AccountId;
+use tenantry_core::limit::{CallLimits, LONGEST_WINDOW, LimitsChange, MOST_CALLS, MOST_IN_FLIGHT, Rate};
 use tenantry_core::lineage::Lineage;
 use tenantry_core::method::{Method, MethodSet};
 use tenantry_core::network::{MOST_NETWORKS, Networks};
@@ -287,6 +288,30 @@ fn operation_of(field: &str, method: Method, path: Pattern, operation: &Value) -
         resource: None,
         settle: text("settle").map_or(Ok(Settle::Success), |word| settle(field, word))?,
     })
+}
+
+/// What calls are limited to. `at` is where in the body it stands, up to the names of its fields.
+pub(crate) fn call_limits(at: &str, wanted: tenantry_api::CallLimits) -> Checked<CallLimits> {
+    let rate = wanted.rate.map(|wanted| rate(at, wanted)).transpose()?;
+    Ok(CallLimits { rate, in_flight: wanted.in_flight.map(|most| in_flight(at, most)).transpose()? })
+}
+
+/// Changes to that.
+pub(crate) fn limits_change(at: &str, wanted: CallLimitsChange) -> Checked<LimitsChange> {
+    Ok(LimitsChange {
+        rate: wanted.rate.map(|wanted| wanted.map(|wanted| rate(at, wanted)).transpose()).transpose()?,
+        in_flight: wanted.in_flight.map(|most| most.map(|most| in_flight(at, most)).transpose()).transpose()?,
+    })
+}
+
+fn rate(at: &str, wanted: CallRate) -> Checked<Rate> {
+    let takes = || format!("takes 1 to {MOST_CALLS} calls in 1 to {LONGEST_WINDOW} seconds");
+    Rate::new(wanted.calls, wanted.seconds).ok_or_else(|| Refusal::field(format!("{at}rate"), takes()))
+}
+
+fn in_flight(at: &str, most: u32) -> Checked<u32> {
+    let takes = || Refusal::field(format!("{at}inFlight"), format!("takes 1 to {MOST_IN_FLIGHT}"));
+    (1..=MOST_IN_FLIGHT).contains(&most).then_some(most).ok_or_else(takes)
 }
 
 /// Networks from which something may be used.

@@ -8,6 +8,7 @@ use tenantry_api::{FieldError, Problem};
 use tenantry_core::Refusal;
 use tenantry_core::id::RequestId;
 use tenantry_core::refusal::{Code, Kind};
+use tenantry_gateway::verdict;
 
 use crate::reply::{Prepared, headers};
 
@@ -21,6 +22,8 @@ pub enum Error {
     Refused(Refusal),
     /// The same, told to a proxy that knows no other statuses than 401 and 403: the real one goes into a header.
     Narrowed(Refusal),
+    /// One of these with header fields of its own.
+    With(Box<Self>, Vec<(&'static str, String)>),
     /// The answer is ready: a repetition, or a dry run.
     Ready(Box<Prepared>),
     /// Our fault, or the database's. The source is for the log; the caller only learns the code.
@@ -37,12 +40,23 @@ impl Error {
     pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Failed { code: Code::Internal, source: source.into() }
     }
+
+    /// The same for a proxy that knows no other refusals than 401 and 403.
+    #[must_use]
+    pub fn narrowed(self) -> Self {
+        match self {
+            Self::Refused(refusal) => Self::Narrowed(refusal),
+            Self::With(error, fields) => Self::With(Box::new(error.narrowed()), fields),
+            other => other,
+        }
+    }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(refusal) | Self::Narrowed(refusal) => refusal.fmt(f),
+            Self::With(error, _) => error.fmt(f),
             Self::Ready(_) => f.write_str("the answer is ready"),
             Self::Failed { code, source } => write!(f, "{code}: {source}"),
         }
@@ -54,6 +68,16 @@ impl std::error::Error for Error {}
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
+    }
+}
+
+impl From<verdict::Refused> for Error {
+    fn from(refused: verdict::Refused) -> Self {
+        let error = Self::Refused(refused.refusal);
+        match refused.limits {
+            None => error,
+            Some(limits) => Self::With(Box::new(error), headers::of_limits(limits).into()),
+        }
     }
 }
 
@@ -124,6 +148,7 @@ impl IntoResponse for Error {
             Self::Ready(prepared) => return prepared.into_response(),
             Self::Refused(refusal) => refusal,
             Self::Narrowed(refusal) => return narrowed(refusal),
+            Self::With(error, fields) => return with_fields(error.into_response(), fields),
             Self::Failed { code, source } => {
                 tracing::error!(%code, error = %source, "request failed");
                 code.into()
@@ -133,6 +158,15 @@ impl IntoResponse for Error {
         response.extensions_mut().insert(Refused(refusal));
         response
     }
+}
+
+fn with_fields(mut response: Response, fields: Vec<(&'static str, String)>) -> Response {
+    for (name, value) in fields {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
 }
 
 fn narrowed(refusal: Refusal) -> Response {
@@ -165,7 +199,8 @@ pub(crate) fn render(mut response: Response, refusal: Refusal, request: RequestI
     }
     let again = matches!(code.kind(), Kind::Unavailable | Kind::Throttled) || code == Code::IdempotencyInFlight;
     if again || refusal.wait.is_some() {
-        let seconds = refusal.wait.map_or(1, |wait| wait.0.div_euclid(1_000_000).max(0) + 1);
+        // In whole seconds, and not too early.
+        let seconds = refusal.wait.map_or(1, |wait| wait.0.saturating_add(999_999).div_euclid(1_000_000).max(1));
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     headers.remove(header::CONTENT_LENGTH);

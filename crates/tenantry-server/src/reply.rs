@@ -13,6 +13,8 @@ use crate::problem::{Error, Result};
 
 /// The names of our own response headers.
 pub(crate) mod headers {
+    use tenantry_gateway::limits::Fields;
+
     pub(crate) const SUBJECT: &str = "x-tenantry-subject";
     pub(crate) const ACTOR: &str = "x-tenantry-actor";
     /// Of decisions: who calls and what, for the server behind; and why not, for the proxy.
@@ -22,6 +24,9 @@ pub(crate) mod headers {
     pub(crate) const API: &str = "x-tenantry-api";
     pub(crate) const ENDPOINT: &str = "x-tenantry-endpoint";
     pub(crate) const COST: &str = "x-tenantry-cost";
+    /// Of decisions, for the client: after draft-ietf-httpapi-ratelimit-headers.
+    pub(crate) const RATE_LIMIT_POLICY: &str = "ratelimit-policy";
+    pub(crate) const RATE_LIMIT: &str = "ratelimit";
     pub(crate) const CODE: &str = "x-tenantry-code";
     pub(crate) const STATUS: &str = "x-tenantry-status";
     pub(crate) const REVISION: &str = "x-tenantry-rev";
@@ -31,6 +36,11 @@ pub(crate) mod headers {
     pub(crate) const ASSUME: &str = "x-assume-org";
     pub(crate) const ASSUME_REASON: &str = "x-assume-reason";
     pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+    /// What a client is told about its limits.
+    pub(crate) fn of_limits(fields: Fields) -> [(&'static str, String); 2] {
+        [(RATE_LIMIT_POLICY, fields.policy), (RATE_LIMIT, fields.limit)]
+    }
 }
 
 /// A body with the status that its type says, and what goes into the headers beside it.

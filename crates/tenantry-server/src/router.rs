@@ -3,16 +3,16 @@
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use tenantry_core::permission::Permission::{
-    AccountClose, AccountMove, AccountRead, AccountSuspend, AccountUpdate, AuditRead, ChildCreate, FeatureAssign,
-    InvitationCancel, IpAllowlistManage, KeyManage, MemberInvite, MemberRead, MemberRemove, OrganizationCancel,
-    ResourceManage, RestrictionManage, RoleAssign, RoleManage, SettingsUpdate,
+    AccountClose, AccountMove, AccountRead, AccountSuspend, AccountUpdate, AuditRead, BudgetManage, ChildCreate,
+    FeatureAssign, InvitationCancel, IpAllowlistManage, KeyManage, MemberInvite, MemberRead, MemberRemove,
+    OrganizationCancel, ResourceManage, RestrictionManage, RoleAssign, RoleManage, SettingsUpdate,
 };
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::edge;
 use crate::http::{
-    accounts, allowlists, audit, authenticator, authz, catalogue, decisions, docs, enrollment, ext_authz, features,
-    hierarchy, invitations, keys, links, mailbox, members, org, organization, passkeys, providers, resources,
+    accounts, allowlists, audit, authenticator, authz, call_limits, catalogue, decisions, docs, enrollment, ext_authz,
+    features, hierarchy, invitations, keys, links, mailbox, members, org, organization, passkeys, providers, resources,
     restrictions, roles, sessions, settings, users,
 };
 use crate::route::Need::{
@@ -91,6 +91,9 @@ pub fn routes() -> Vec<Route> {
         get("/accounts/{account}/features", AccountRead, features::get, "Get what the account may use"),
         put("/accounts/{account}/features", FeatureAssign, features::assign, "Assign what the account may use"),
 
+        get("/accounts/{account}/call-limits", AccountRead, call_limits::get, "Get how many calls may be made for the account"),
+        put("/accounts/{account}/call-limits", BudgetManage, call_limits::set, "Limit the calls for the account and all below it"),
+
         get("/accounts/{account}/members", MemberRead, members::list, "List members, those of accounts above included"),
         get("/accounts/{account}/members/{user}", MemberRead, members::get, "Get a member"),
         patch("/accounts/{account}/members/{user}", RoleAssign, members::update, "Give a member another role"),
@@ -115,8 +118,12 @@ pub fn routes() -> Vec<Route> {
         get("/accounts/{account}/keys", HoldingOrOwn(KeyManage), keys::list, "List API keys"),
         post("/accounts/{account}/keys", HoldingOrOwn(KeyManage), keys::create, "Create an API key"),
         get("/accounts/{account}/keys/{key}", HoldingOrOwn(KeyManage), keys::get, "Get an API key"),
+        patch("/accounts/{account}/keys/{key}", HoldingOrOwn(KeyManage), keys::update, "Change the limits of an API key"),
         post("/accounts/{account}/keys/{key}/rotate", HoldingOrOwn(KeyManage), keys::rotate, "Replace an API key"),
         post("/accounts/{account}/keys/{key}/revoke", HoldingOrOwn(KeyManage), keys::revoke, "Revoke an API key"),
+
+        get("/accounts/{account}/keys/{key}/decision", HoldingOrOwn(KeyManage), keys::why, "Explain whether a key may make a call"),
+        get("/accounts/{account}/keys/{key}/reach", HoldingOrOwn(KeyManage), keys::reach, "List what a key can do"),
 
         get("/accounts/{account}/ip-allowlists", IpAllowlistManage, allowlists::list, "List IP allow-lists"),
         post("/accounts/{account}/ip-allowlists", IpAllowlistManage, allowlists::create, "Set from where the account may be used"),

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tenantry_core::Timestamp;
 use tenantry_core::id::{KeyId, SessionId};
 use tenantry_core::time::Span;
+use tenantry_gateway::limits::Limiter;
 use tenantry_store::system::KeyUse;
 use tenantry_store::tenant::Identity;
 use tenantry_store::{SessionUse, Store};
@@ -85,6 +86,8 @@ pub struct Shared {
     pub passwords: Passwords,
     /// What decisions are made by.
     pub plane: Plane,
+    /// How many calls were made of those that are limited.
+    pub limiter: Arc<Limiter>,
     /// Writes and sends mails.
     pub mailer: Mailer,
     /// Where users can sign in instead of here.
@@ -125,6 +128,7 @@ impl App {
             secret: secrets.secret,
             passwords,
             plane,
+            limiter: Arc::default(),
             mailer,
             providers,
             webauthn: passkeys::relying_party(&config.public_url),

@@ -11,6 +11,7 @@ use tenantry_core::feature::Feature;
 use tenantry_core::id::{AccountId, SessionId};
 use tenantry_core::invitation::{Invitation, Inviter};
 use tenantry_core::key::{Key, State};
+use tenantry_core::limit::{CallLimits, Holder};
 use tenantry_core::lineage::Lineage;
 use tenantry_core::method::MethodSet;
 use tenantry_core::network::Networks;
@@ -21,6 +22,7 @@ use tenantry_core::role::{Role, RoleRef, check_rank};
 use tenantry_core::session::Session;
 use tenantry_core::snapshot::Fix;
 use tenantry_core::{Document, Timestamp};
+use tenantry_gateway::limits::Exhausted;
 use tenantry_store::{AuditRow, Belonging, Child, EnrollmentLink, Lined, Member, Page, Paged, Resource, Share, User};
 
 /// An instant in RFC 3339, UTC, whole seconds.
@@ -299,6 +301,7 @@ pub(crate) fn key(key: &Key, now: Timestamp) -> api::Key {
         revoked_at: key.revoked_at.map(instant),
         last_used_at: key.last_used_at.map(instant),
         ip_allowlist: key.networks.as_ref().map(cidrs),
+        limits: (!key.limits.is_none()).then(|| call_limits(key.limits)),
         last_used_ip: key.last_used_ip.clone(),
         rotated_from: key.rotated_from.map(|id| id.to_string()),
     }
@@ -366,6 +369,38 @@ pub(crate) fn fix(fix: &Fix) -> api::DecisionFix {
             api::DecisionFix { what: Some(format!("{kind}:{name}")), ..on("shareResource", *account) }
         }
     }
+}
+
+/// What would let a call through that a limit keeps out.
+pub(crate) fn wait(exhausted: Exhausted) -> api::DecisionFix {
+    let (account_id, key_id) = match exhausted.holder {
+        Holder::Account(id) => (Some(id.to_string()), None),
+        Holder::Key(id) => (None, Some(id.to_string())),
+    };
+    api::DecisionFix {
+        action: "wait".to_owned(),
+        account_id,
+        key_id,
+        what: Some(exhausted.kind.as_str().to_owned()),
+        seconds: Some(exhausted.seconds()),
+        ..api::DecisionFix::default()
+    }
+}
+
+pub(crate) fn call_limits(limits: CallLimits) -> api::CallLimits {
+    let rate = limits.rate.map(|rate| api::CallRate { calls: rate.calls(), seconds: rate.seconds() });
+    api::CallLimits { rate, in_flight: limits.in_flight }
+}
+
+/// The limits of an account, and those above it; which accounts those are is told where they are `visible`.
+pub(crate) fn account_limits(line: &Lineage, visible: impl Fn(AccountId) -> bool) -> api::AccountLimits {
+    let above = line.ancestors().iter().rev().filter(|account| !account.call_limits.is_none());
+    let above = above.map(|account| {
+        let api::CallLimits { rate, in_flight } = call_limits(account.call_limits);
+        api::LimitsAbove { account_id: visible(account.id).then(|| account.id.to_string()), rate, in_flight }
+    });
+    let api::CallLimits { rate, in_flight } = call_limits(line.account().call_limits);
+    api::AccountLimits { rate, in_flight, above: above.collect() }
 }
 
 pub(crate) fn restriction(rule: &Restriction) -> api::Restriction {

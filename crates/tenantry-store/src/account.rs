@@ -9,11 +9,13 @@ use tenantry_core::account::{Account, Inherits, Limits, Status};
 use tenantry_core::feature::Feature;
 use tenantry_core::id::{AccountId, KeyId};
 use tenantry_core::key::Key;
+use tenantry_core::limit::Rate;
 use tenantry_core::lineage::Lineage;
 use tenantry_core::{Document, Refusal, Timestamp, refusal::Code};
 
 use crate::db::{Conn, Row, args};
 use crate::key::{key, key_columns};
+use crate::limit::limits as limits_of;
 use crate::tenant::TenantWrite;
 use crate::{Error, Result};
 
@@ -23,7 +25,7 @@ macro_rules! account_columns {
         "a.id, a.parent_id, a.root_id, a.depth, a.child_count, a.kind, a.name, a.email, a.status, a.rule_count, a.settings, \
          a.locked_settings, a.inherit_settings, a.inherit_admins, a.inherit_billing_contacts, a.inherit_audit_policies, \
          a.billing_contacts, a.audit_policies, a.billing_mode, a.metadata, a.features, a.version, a.created_at, a.updated_at, \
-         a.closed_at, a.canceled_at"
+         a.closed_at, a.canceled_at, a.rate_calls, a.rate_seconds, a.in_flight"
     };
 }
 pub(crate) use account_columns;
@@ -120,6 +122,7 @@ pub(crate) fn account(row: &Row) -> Result<Account> {
         closed_at: row.optional_time("closed_at")?,
         canceled_at: row.optional_time("canceled_at")?,
         features: features(row.json("features")?),
+        call_limits: limits_of(row, ["rate_calls", "rate_seconds", "in_flight"])?,
     })
 }
 
@@ -379,8 +382,8 @@ impl TenantWrite {
             .execute(
                 "UPDATE account SET name = $2, email = $3, settings = $4, locked_settings = $5, inherit_settings = $6, \
                    inherit_admins = $7, inherit_billing_contacts = $8, inherit_audit_policies = $9, billing_contacts = $10, \
-                   audit_policies = $11, metadata = $12, features = $13, canceled_at = $14, version = $15, updated_at = $16 \
-                 WHERE id = $1",
+                   audit_policies = $11, metadata = $12, features = $13, canceled_at = $14, rate_calls = $15, rate_seconds = $16, \
+                   in_flight = $17, version = $18, updated_at = $19 WHERE id = $1",
                 args![
                     id,
                     &changed.name,
@@ -396,6 +399,9 @@ impl TenantWrite {
                     &changed.metadata,
                     features_json(&changed.features),
                     changed.canceled_at,
+                    changed.call_limits.rate.map(Rate::calls),
+                    changed.call_limits.rate.map(Rate::seconds),
+                    changed.call_limits.in_flight,
                     changed.version,
                     changed.updated_at,
                 ],

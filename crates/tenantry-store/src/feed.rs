@@ -17,6 +17,7 @@ use crate::account::features;
 use crate::catalogue::catalogue;
 use crate::db::{Arg, Conn, Row, args};
 use crate::key::{key, key_columns};
+use crate::limit::limits;
 use crate::membership::{permissions, role_ref};
 use crate::rule::{rules_of_all, rules_on};
 use crate::{Error, Result, Store};
@@ -26,7 +27,7 @@ const BATCH: i64 = 10_000;
 
 macro_rules! place_columns {
     () => {
-        "id, parent_id, status, kind, inherit_admins, features"
+        "id, parent_id, status, kind, inherit_admins, features, rate_calls, rate_seconds, in_flight"
     };
 }
 
@@ -38,6 +39,7 @@ fn place(row: &Row) -> Result<Change> {
         inherits_admins: row.bool("inherit_admins")?,
         is_personal: row.word::<Kind>("kind")? == Kind::Personal,
         features: features(row.json("features")?),
+        limits: limits(row, ["rate_calls", "rate_seconds", "in_flight"])?,
     }))
 }
 
@@ -225,6 +227,7 @@ impl Touched {
             | E::AccountClosed
             | E::AccountPurged
             | E::FeaturesAssigned
+            | E::CallLimitsSet
             | E::OrganizationCanceled
             | E::OrganizationResumed => {
                 self.accounts.insert(account);
@@ -233,7 +236,7 @@ impl Touched {
                 self.members.extend(entity.parse().map(|user| (account, user)));
             }
             E::RoleCreated | E::RoleUpdated => self.roles.extend(entity.parse::<RoleId>()),
-            E::KeyCreated | E::KeyRotated | E::KeyRevoked => self.keys.extend(entity.parse::<KeyId>()),
+            E::KeyCreated | E::KeyLimited | E::KeyRotated | E::KeyRevoked => self.keys.extend(entity.parse::<KeyId>()),
             E::RestrictionCreated
             | E::RestrictionUpdated
             | E::RestrictionDeleted

@@ -3,12 +3,14 @@
 use tenantry_core::access::{Bearer, Caller};
 use tenantry_core::id::{KeyId, UserId};
 use tenantry_core::key::{Key, MAX_LIVE_KEYS};
+use tenantry_core::limit::{CallLimits, Rate};
 use tenantry_core::permission::{Permission, PermissionSet};
 use tenantry_core::refusal::Code;
 use tenantry_core::{Refusal, Timestamp};
 
 use crate::account::json;
 use crate::db::{Row, args};
+use crate::limit::limits;
 use crate::membership::people;
 use crate::rule::{networks, networks_json, rules_of};
 use crate::tenant::{TenantRead, TenantWrite};
@@ -19,7 +21,8 @@ macro_rules! key_columns {
     () => {
         "k.id AS key_id, k.account_id AS key_account, k.user_id AS key_user, k.maker_id, k.name AS key_name, k.environment, \
          k.last_four, k.scopes, k.created_at AS key_created_at, k.expires_at, k.revoked_at, k.last_used_at, k.last_used_ip, \
-         k.rotated_from, k.networks AS key_networks"
+         k.rotated_from, k.networks AS key_networks, k.rate_calls AS key_rate_calls, k.rate_seconds AS key_rate_seconds, \
+         k.in_flight AS key_in_flight"
     };
 }
 pub(crate) use key_columns;
@@ -35,6 +38,7 @@ pub(crate) fn key(row: &Row) -> Result<Key> {
         last_four: row.text("last_four")?,
         scopes: row.optional_json("scopes")?.map(scopes).transpose()?,
         networks: row.optional_json::<Vec<String>>("key_networks")?.map(|texts| networks(&texts)).transpose()?,
+        limits: limits(row, ["key_rate_calls", "key_rate_seconds", "key_in_flight"])?,
         created_at: row.time("key_created_at")?,
         expires_at: row.optional_time("expires_at")?,
         revoked_at: row.optional_time("revoked_at")?,
@@ -140,7 +144,8 @@ impl TenantWrite {
         self.conn
             .execute(
                 "INSERT INTO api_key (id, account_id, user_id, maker_id, name, environment, last_four, hash, scopes, \
-                   created_at, expires_at, rotated_from, networks) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+                   created_at, expires_at, rotated_from, networks, rate_calls, rate_seconds, in_flight) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
                 args![
                     key.id,
                     account,
@@ -155,7 +160,22 @@ impl TenantWrite {
                     key.expires_at,
                     key.rotated_from,
                     key.networks.as_ref().map(networks_json),
+                    key.limits.rate.map(Rate::calls),
+                    key.limits.rate.map(Rate::seconds),
+                    key.limits.in_flight,
                 ],
+            )
+            .await?;
+        Ok(())
+    }
+
+    /// Writes what the calls with a key of the account are limited to.
+    pub async fn key_limits_update(&mut self, id: KeyId, limits: CallLimits) -> Result<()> {
+        let account = self.account().id;
+        self.conn
+            .execute(
+                "UPDATE api_key SET rate_calls = $3, rate_seconds = $4, in_flight = $5 WHERE account_id = $1 AND id = $2",
+                args![account, id, limits.rate.map(Rate::calls), limits.rate.map(Rate::seconds), limits.in_flight],
             )
             .await?;
         Ok(())

@@ -9,6 +9,7 @@
 //! | [`system`] | named doors for scheduled work |
 //! | [`record`] | what every commit writes: audit row, changelog entry, kept answer |
 //! | `account`, `key`, `resource`, `audit` | the queries, methods of what the doors return |
+//! | `limit` | how many calls accounts and keys may make |
 //! | `rule` | what accounts, roles, people and keys may not do |
 //! | `membership`, `role`, `invitation` | the same for who belongs to an account |
 //! | `person`, `session`, `ticket`, `ceremony`, `throttle` | users and how they prove who they are, with named doors of their own |
@@ -34,6 +35,7 @@ mod feed;
 pub mod fsck;
 mod invitation;
 mod key;
+mod limit;
 mod membership;
 mod person;
 pub mod record;

@@ -21,7 +21,7 @@ pub(crate) async fn run(options: &DemoOptions) -> Result<ExitCode, Failure> {
     let location = Location::File(directory.0.join("tenantry.sqlite3"));
     let store = Store::migrate(&location, Limits::DEFAULT).await?;
     let config = Config { public_url: public_url.clone(), ..Config::default() };
-    let running = server.start(store, Clock::System, config).await?;
+    let running = server.start(store, Clock::system(), config).await?;
     let demo = plant(&running.app).await?;
     print(&public_url, &running, &demo);
     signals.stop(running).await

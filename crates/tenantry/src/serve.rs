@@ -20,7 +20,7 @@ pub(crate) async fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
     let public_url = options.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
     let config = options.server_config(public_url)?;
     let store = Store::migrate(&options.database.location(), options.database.default_limits()).await?;
-    let running = server.start(store, Clock::System, config).await?;
+    let running = server.start(store, Clock::system(), config).await?;
     announce(&running);
     signals.stop(running).await
 }

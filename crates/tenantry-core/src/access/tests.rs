@@ -24,6 +24,7 @@ fn key_of(n: u8, scopes: Option<PermissionSet>) -> Key {
         last_four: "abcd".to_owned(),
         scopes,
         networks: None,
+        limits: CallLimits::NONE,
         created_at: Timestamp(0),
         expires_at: None,
         revoked_at: None,

@@ -14,6 +14,7 @@ use crate::account::Status;
 use crate::feature::Feature;
 use crate::id::{AccountId, Id, KeyId, ResourceId, UserId};
 use crate::key::Key;
+use crate::limit::CallLimits;
 use crate::network::Networks;
 use crate::permission::PermissionSet;
 use crate::rights::OF_ACCOUNT;
@@ -65,6 +66,7 @@ impl Snapshot {
                 is_personal: false,
                 rules: NONE,
                 features: NONE,
+                limits: NONE,
             });
             self.account_numbers.insert(hash_of(&id.bytes()), number);
             number
@@ -81,6 +83,7 @@ impl Snapshot {
             inherits_admins: account.inherits_admins,
             is_personal: account.is_personal,
             features: self.features_for(before.features, &account.features),
+            limits: self.limits_for(before.limits, account.limits),
             ..before
         };
         self.accounts.set(number, node);
@@ -102,15 +105,36 @@ impl Snapshot {
         at
     }
 
+    fn limits_for(&mut self, at: Number, limits: CallLimits) -> Number {
+        if limits.is_none() {
+            self.limits.release(at);
+            return NONE;
+        }
+        match self.limits.get(at) {
+            None => return self.limits.add(limits),
+            Some(there) if *there == limits => (),
+            Some(_) => self.limits.set(at, limits),
+        }
+        at
+    }
+
     /// Only closed accounts without children go: what is left of them is keys, which go along, and what people were there.
     fn remove_account(&mut self, id: AccountId) {
         let Some(number) = self.account_number(id) else { return };
         let Some(node) = self.accounts.get(number).copied() else { return };
         self.rules.release(node.rules);
         self.features.release(node.features);
+        self.limits.release(node.limits);
         // Its number is not given to another: a key or a membership may still lead there, and finds it closed.
-        let gone =
-            Node { parent: NONE, status: Status::Closed, rules: NONE, features: NONE, inherits_admins: false, ..node };
+        let gone = Node {
+            parent: NONE,
+            status: Status::Closed,
+            rules: NONE,
+            features: NONE,
+            limits: NONE,
+            inherits_admins: false,
+            ..node
+        };
         self.accounts.set(number, gone);
         self.account_numbers.remove(hash_of(&id.bytes()), number);
     }
@@ -120,7 +144,8 @@ impl Snapshot {
         let user = key.user_id.map_or(NONE, |user| self.person_number_or_new(user));
         let maker = key.maker_id.map_or(NONE, |maker| self.person_number_or_new(maker));
         let there = self.key_by_id(key.id);
-        let networks = there.and_then(|number| self.keys.get(number)).map_or(NONE, |before| before.networks);
+        let before = there.and_then(|number| self.keys.get(number));
+        let (networks, limits) = before.map_or((NONE, NONE), |before| (before.networks, before.limits));
         let credential = Credential {
             hash,
             id: key.id,
@@ -128,6 +153,7 @@ impl Snapshot {
             user,
             maker: if maker == user { NONE } else { maker },
             networks: self.networks_for(networks, key.networks.as_ref()),
+            limits: self.limits_for(limits, key.limits),
             // Who has no scopes has whatever an account has: what only the operator gives, it gives by name.
             scopes: key.scopes.unwrap_or(OF_ACCOUNT),
             expires_at: key.expires_at.unwrap_or(Timestamp(i64::MAX)),

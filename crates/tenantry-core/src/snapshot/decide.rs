@@ -1,10 +1,14 @@
 //! May this call happen? The steps of the design, in their order; the first that fails decides.
 //!
+//! Rate and concurrency limits are not asked here: they are about other calls, too, of which a snapshot knows nothing. It says which
+//! limits apply.
+//!
 //! Where a call is allowed nothing is allocated and no lock is taken: the snapshot is immutable, the line of ancestors is on the
 //! stack, and rules are asked where they are.
 
 use std::net::IpAddr;
 
+use super::limited::Limited;
 use super::line::{ASSUME, Line, Who};
 use super::pages::hash_of;
 use super::{Credential, Human, Number, Snapshot, first_segment};
@@ -14,6 +18,7 @@ use crate::allowlist::Allowlist;
 use crate::catalogue::Found;
 use crate::feature::Feature;
 use crate::id::{AccountId, KeyId, UserId};
+use crate::limit::{Holder, Kind};
 use crate::method::Method;
 use crate::path::CanonicalPath;
 use crate::permission::PermissionSet;
@@ -64,8 +69,10 @@ pub struct Decision<'a> {
     pub subject: Option<AccountId>,
     /// What is called.
     pub found: Option<Found<'a>>,
-    /// Whether it may happen.
+    /// Whether it may happen, limits aside.
     pub outcome: Result<(), Denial<'a>>,
+    /// Where its limits are: see [`Snapshot::limits`].
+    pub(super) limited: Limited,
 }
 
 /// Why a call may not happen.
@@ -88,6 +95,8 @@ pub enum Rule<'a> {
     KeyNetworks(KeyId),
     /// A feature that this account does not have.
     Feature(AccountId, &'a str),
+    /// A limit that is used up.
+    Limit(Holder, Kind),
 }
 
 impl Rule<'_> {
@@ -97,8 +106,8 @@ impl Rule<'_> {
         match self {
             Self::Restriction(rule) => Some(rule.account_id),
             Self::Allowlist(list) => Some(list.account_id),
-            Self::KeyNetworks(_) => None,
-            Self::Feature(account, _) => Some(*account),
+            Self::KeyNetworks(_) | Self::Limit(Holder::Key(_), _) => None,
+            Self::Feature(account, _) | Self::Limit(Holder::Account(account), _) => Some(*account),
         }
     }
 }
@@ -119,7 +128,15 @@ impl Snapshot {
     /// Whether the call may happen, and what decides.
     #[must_use]
     pub fn decide<'a>(&'a self, request: &Request<'a>) -> Decision<'a> {
-        let mut decision = Decision { actor: None, key: None, user: None, subject: None, found: None, outcome: Ok(()) };
+        let mut decision = Decision {
+            actor: None,
+            key: None,
+            user: None,
+            subject: None,
+            found: None,
+            outcome: Ok(()),
+            limited: Limited::NOWHERE,
+        };
         decision.outcome = self.judge(request, &mut decision);
         decision
     }
@@ -154,7 +171,9 @@ impl Snapshot {
             return Err(ruled(Code::EndpointRestricted, Rule::Restriction(rule)));
         }
         self.check_features(line, found)?;
-        self.check_resources(line, found, &below, request.resource)
+        self.check_resources(line, found, &below, request.resource)?;
+        decision.limited = Limited::new(who.key, line);
+        Ok(())
     }
 
     /// Steps 1 to 3: the key, and the people behind it.

@@ -27,6 +27,8 @@ pub(super) struct Line<'a> {
     shut_at: usize,
     /// One bit for each place with rules.
     ruled: u16,
+    /// Whether somebody on it has limits.
+    pub(super) limited: bool,
 }
 
 impl<'a> Line<'a> {
@@ -95,13 +97,21 @@ impl Snapshot {
     }
 
     pub(super) fn line(&self, account: Number) -> Line<'_> {
-        let mut line = Line { numbers: [NONE; LONGEST], nodes: [None; LONGEST], len: 0, shut_at: LONGEST, ruled: 0 };
+        let mut line = Line {
+            numbers: [NONE; LONGEST],
+            nodes: [None; LONGEST],
+            len: 0,
+            shut_at: LONGEST,
+            ruled: 0,
+            limited: false,
+        };
         let mut next = account;
         while let (Some(node), Some(number), Some(place)) =
             (self.node(next), line.numbers.get_mut(line.len), line.nodes.get_mut(line.len))
         {
             (*number, *place) = (next, Some(node));
             line.ruled |= u16::from(node.rules != NONE) << line.len;
+            line.limited |= node.limits != NONE;
             if !node.inherits_admins {
                 line.shut_at = line.shut_at.min(line.len);
             }

@@ -50,6 +50,7 @@ fn fields(account: &Account) -> Map<String, Value> {
         "billingMode": account.billing_mode.as_str(),
         "metadata": view::value(&account.metadata),
         "features": account.features.iter().map(|(name, own)| (name.clone(), view::feature(*own))).collect::<Map<_, _>>(),
+        "callLimits": view::call_limits(account.call_limits),
         "canceledAt": account.canceled_at.map(view::instant),
     });
     match fields {

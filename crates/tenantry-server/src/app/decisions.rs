@@ -1,19 +1,16 @@
 //! Decisions, asked for one by one or together: whether a call may happen, by the snapshot in memory.
 
-use std::net::IpAddr;
-
 use tenantry_api as api;
 use tenantry_core::event::{Revision, bucket};
-use tenantry_core::method::Method;
-use tenantry_core::refusal::{Code, Kind};
-use tenantry_core::snapshot::{Decision, Denial, Fix, Presented, Request, Rule, Snapshot};
-use tenantry_core::{Refusal, Timestamp, secret};
+use tenantry_core::refusal::Code;
+use tenantry_core::snapshot::{Decision, Fix, Rule, Snapshot};
+use tenantry_core::{Refusal, Timestamp};
+use tenantry_gateway::limits::{Exceeded, Fields, Report};
+use tenantry_gateway::verdict::{self, Allowed, Call, Judge, Question};
 
 use crate::ctx::Ctx;
-use crate::http::authz::Waiting;
 use crate::problem::{Result, status};
-use crate::reply::{Reply, headers};
-use crate::seal::sha256;
+use crate::reply::Reply;
 use crate::state::App;
 use crate::view;
 
@@ -23,7 +20,7 @@ const MOST: usize = 256;
 pub(crate) fn decide(ctx: &Ctx, asked: &api::DecisionRequest) -> Result<Reply<api::Decision>> {
     let asker = ctx.decider()?;
     let snapshot = ctx.app.plane.snapshot();
-    Ok(Reply::to_account(asker, answer(&snapshot, asked, ctx.now)))
+    Ok(Reply::to_account(asker, answer(&ctx.app, &snapshot, asked, ctx.now)))
 }
 
 pub(crate) fn decide_many(ctx: &Ctx, asked: &[api::DecisionRequest]) -> Result<Reply<api::Decisions>> {
@@ -33,61 +30,20 @@ pub(crate) fn decide_many(ctx: &Ctx, asked: &[api::DecisionRequest]) -> Result<R
     }
     // All by one and the same snapshot.
     let snapshot = ctx.app.plane.snapshot();
-    let decisions = asked.iter().map(|asked| answer(&snapshot, asked, ctx.now)).collect();
+    let decisions = asked.iter().map(|asked| answer(&ctx.app, &snapshot, asked, ctx.now)).collect();
     Ok(Reply::to_account(asker, api::Decisions { decisions }))
 }
 
-/// A call that may go on, and what the API behind is told about it.
-pub(crate) struct Allowed {
-    pub(crate) decision: api::Decision,
-    /// Headers that say who calls and what. All of them are there, empty where there is nothing to say.
-    pub(crate) identity: [(&'static str, String); 7],
-}
-
-/// Whether a call may happen that waits in front of an API. Refuses as the API would.
-pub(crate) fn authorize(app: &App, now: Timestamp, waiting: &Waiting) -> Result<Allowed> {
-    let asked = api::DecisionRequest {
-        key: waiting.key.clone(),
-        assume_org: waiting.assume.clone(),
-        ip: waiting.address.map(|address| address.to_string()).unwrap_or_default(),
-        method: waiting.method.clone(),
-        path: waiting.target.clone(),
-        resource: None,
-        explain: false,
-        dry_run: false,
-    };
-    let decision = answer(&app.plane.snapshot(), &asked, now);
-    if let Some(code) = decision.code.as_deref().and_then(code_of) {
-        return Err(Refusal::new(code, refused(code, decision.rule.as_ref())).into());
-    }
-    let actor = decision.actor.as_ref();
-    let said = [
-        (headers::ACCOUNT, decision.subject.clone()),
-        (headers::ACTOR, actor.and_then(|actor| actor.account_id.clone())),
-        (headers::KEY, actor.and_then(|actor| actor.key_id.clone())),
-        (headers::USER, actor.and_then(|actor| actor.user_id.clone())),
-        (headers::API, decision.api.clone()),
-        (headers::ENDPOINT, decision.endpoint.clone()),
-        (headers::COST, Some(decision.cost.to_string())),
-    ];
-    let identity = said.map(|(name, value)| (name, value.unwrap_or_default()));
-    Ok(Allowed { decision, identity })
-}
-
-/// The caller is told which rule it was by its id alone: whose it is, their own administrators can see.
-fn refused(code: Code, rule: Option<&api::DecidingRule>) -> String {
-    match rule {
-        Some(rule) => format!("{} ({} {}).", code.title(), rule.kind, rule.id),
-        None => format!("{}.", code.title()),
-    }
-}
-
-fn code_of(text: &str) -> Option<Code> {
-    Code::ALL.iter().copied().find(|code| code.as_str() == text)
+/// Whether a call may begin that waits in front of an API. Refuses as the API would.
+pub(crate) fn authorize(app: &App, now: Timestamp, call: &Call<'_>) -> Result<(Allowed, Option<Fields>)> {
+    let snapshot = app.plane.snapshot();
+    let judge = Judge { snapshot: &snapshot, limiter: &app.limiter, now, monotonic: app.clock.monotonic() };
+    let (allowed, report) = judge.begin(call)?;
+    Ok((allowed, report.fields()))
 }
 
 /// The steps, in the order in which they are asked, with the codes of those that fail.
-const STEPS: [(&str, &[Code]); 10] = [
+const STEPS: [(&str, &[Code]); 11] = [
     ("the credential is well-formed", &[Code::KeyMalformed]),
     ("the credential is known", &[Code::KeyUnknown]),
     ("it is neither revoked nor expired, and its people are there", &[Code::KeyRevoked, Code::KeyExpired]),
@@ -98,44 +54,63 @@ const STEPS: [(&str, &[Code]); 10] = [
     ("the permission is held", &[Code::PermissionDenied]),
     ("no restriction forbids it", &[Code::EndpointRestricted]),
     ("features and resources are there", &[Code::FeatureMissing, Code::ResourceNotShared]),
+    ("rate limits leave room", &[Code::RateLimited]),
 ];
 
-fn answer(snapshot: &Snapshot, asked: &api::DecisionRequest, now: Timestamp) -> api::Decision {
-    // What is no method and what is no address is not this API's mistake, but the caller's.
-    let address: Option<IpAddr> = asked.ip.parse().ok();
-    let method = asked.method.parse::<Method>().ok();
-    let assume = asked.assume_org.as_deref().map(str::trim).filter(|id| !id.is_empty());
-    let assumed = assume.map(str::parse).transpose();
-    let request = Request {
-        presented: presented(&asked.key),
-        assume: assumed.as_ref().ok().copied().flatten(),
-        address,
-        method: method.unwrap_or(Method::Get),
+fn answer(app: &App, snapshot: &Snapshot, asked: &api::DecisionRequest, now: Timestamp) -> api::Decision {
+    let call = Call {
+        key: &asked.key,
+        assume: asked.assume_org.as_deref(),
+        // What is no address is not this API's mistake, but the caller's.
+        address: asked.ip.parse().ok(),
+        method: &asked.method,
         target: &asked.path,
         resource: asked.resource.as_ref().map(|resource| (resource.kind.as_str(), resource.id.as_str())),
-        now,
     };
-    let mut decision = snapshot.decide(&request);
-    // These two are no calls at all; who asks learns nothing else about them.
-    let authenticated = !matches!(decision.outcome, Err(Denial { code, .. }) if code.kind() == Kind::Unauthenticated);
-    if authenticated && assumed.is_err() {
-        decision.outcome = Err(Code::AssumeMalformed.into());
-    } else if decision.outcome.is_ok() && method.is_none() {
-        decision.outcome = Err(Code::EndpointUnknown.into());
+    tell(app, snapshot, &Question::of(&call, now), asked.explain, asked.dry_run)
+}
+
+fn tell(app: &App, snapshot: &Snapshot, question: &Question<'_>, explain: bool, dry_run: bool) -> api::Decision {
+    let mut decision = question.decide(snapshot);
+    let counted = count(app, snapshot, &mut decision, dry_run);
+    let mut told = told(snapshot, &decision, explain);
+    if explain {
+        told.fixes = Some(fixes(snapshot, question));
     }
-    let mut told = told(snapshot, &decision, asked.explain);
-    if asked.explain {
-        told.fixes = Some(fixes(snapshot, &request, assumed.is_err() || method.is_none()));
-    }
+    tell_limits(&mut told, counted);
     told
 }
 
-/// A credential by its text.
-fn presented(text: &str) -> Presented {
-    match secret::label_of(text) {
-        Ok(_) => Presented::Hash(sha256(text.as_bytes())),
-        Err(_) => Presented::Malformed,
+/// A decision with everything that explains it. Nothing is counted.
+pub(crate) fn explain(app: &App, question: &Question<'_>) -> api::Decision {
+    let snapshot = app.plane.snapshot();
+    tell(app, &snapshot, question, true, true)
+}
+
+/// Counts a call that may happen, unless the question is hypothetical. Where there is no room, it may not happen after all.
+fn count(app: &App, snapshot: &Snapshot, decision: &mut Decision<'_>, dry_run: bool) -> Result<Report, Exceeded> {
+    if decision.outcome.is_err() {
+        return Ok(Report::default());
     }
+    let (limits, now) = (snapshot.limits(decision), app.clock.monotonic());
+    let counted = if dry_run { app.limiter.peek(limits, now) } else { app.limiter.take(limits, now) };
+    if let Err(exceeded) = &counted {
+        decision.outcome = Err(exceeded.denial());
+    }
+    counted
+}
+
+/// What limits have to say about a call.
+fn tell_limits(told: &mut api::Decision, counted: Result<Report, Exceeded>) {
+    let report = counted.unwrap_or_else(|exceeded| {
+        told.retry_after = Some(exceeded.deciding().seconds());
+        if let Some(fixes) = &mut told.fixes {
+            fixes.extend(exceeded.exhausted().map(view::wait));
+        }
+        exceeded.report
+    });
+    let headers = report.fields();
+    told.headers = headers.map(|fields| api::DecisionHeaders { policy: fields.policy, limit: fields.limit });
 }
 
 fn told(snapshot: &Snapshot, decision: &Decision<'_>, explain: bool) -> api::Decision {
@@ -156,6 +131,8 @@ fn told(snapshot: &Snapshot, decision: &Decision<'_>, explain: bool) -> api::Dec
         endpoint: decision.found.map(|found| found.endpoint.id.to_string()),
         cost: decision.found.map_or(0, |found| found.endpoint.cost),
         remaining: None,
+        retry_after: None,
+        headers: None,
         rev: decision.subject.and_then(|id| snapshot.root_of(id)).map(|root| {
             let bucket = bucket(root);
             Revision { bucket, rev: snapshot.revision(bucket) }.to_string()
@@ -166,9 +143,9 @@ fn told(snapshot: &Snapshot, decision: &Decision<'_>, explain: bool) -> api::Dec
 }
 
 /// What would change the answer. What is no call at all would have to be another one.
-fn fixes(snapshot: &Snapshot, request: &Request<'_>, is_no_call: bool) -> Vec<api::DecisionFix> {
-    let fixes = snapshot.fixes(request);
-    if fixes.is_empty() && is_no_call {
+fn fixes(snapshot: &Snapshot, question: &Question<'_>) -> Vec<api::DecisionFix> {
+    let fixes = snapshot.fixes(&question.request);
+    if fixes.is_empty() && question.is_no_call() {
         vec![view::fix(&Fix::AnotherCall)]
     } else {
         fixes.iter().map(view::fix).collect()
@@ -189,15 +166,16 @@ fn trace(denied: Option<Code>) -> Vec<api::DecisionStep> {
     STEPS.iter().map(step).collect()
 }
 
-fn rule(rule: &Rule<'_>) -> api::DecidingRule {
-    let (id, kind, set) = match rule {
-        Rule::Restriction(own) => (own.id.to_string(), "restriction", Some((own.updated_at, &own.set_by))),
-        Rule::Allowlist(own) => (own.id.to_string(), "ipAllowlist", Some((own.updated_at, &own.set_by))),
-        Rule::KeyNetworks(key) => (key.to_string(), "keyNetworks", None),
-        Rule::Feature(_, name) => ((*name).to_owned(), "feature", None),
+/// A rule as somebody is told who may know of it.
+pub(crate) fn rule(rule: &Rule<'_>) -> api::DecidingRule {
+    let (kind, id) = verdict::name_of(rule);
+    let set = match rule {
+        Rule::Restriction(own) => Some((own.updated_at, &own.set_by)),
+        Rule::Allowlist(own) => Some((own.updated_at, &own.set_by)),
+        Rule::KeyNetworks(_) | Rule::Feature(..) | Rule::Limit(..) => None,
     };
     api::DecidingRule {
-        id,
+        id: Some(id),
         kind: kind.to_owned(),
         account_id: rule.account().map(|id| id.to_string()),
         set_at: set.map(|(at, _)| view::instant(at)),

@@ -5,6 +5,7 @@ use tenantry_api as api;
 use tenantry_core::event::{Event, EventKind};
 use tenantry_core::id::{AccountId, KeyId, UserId};
 use tenantry_core::key::{self, Environment, Key, Overlap};
+use tenantry_core::limit::{CallLimits, LimitsChange};
 use tenantry_core::network::Networks;
 use tenantry_core::permission::{Permission, PermissionSet};
 use tenantry_core::refusal::Code;
@@ -27,6 +28,7 @@ pub(crate) struct Wanted {
     pub(crate) user: Option<UserId>,
     pub(crate) scopes: Option<PermissionSet>,
     pub(crate) networks: Option<Networks>,
+    pub(crate) limits: CallLimits,
     pub(crate) expires_at: Option<Timestamp>,
 }
 
@@ -61,6 +63,7 @@ pub(crate) async fn create(ctx: &Ctx, account: AccountId, wanted: Wanted) -> Res
         last_four: secret::last_four(&text),
         scopes: key::grant(wanted.scopes, tx.caller().rights_over(tx.line()), tx.caller().narrowing())?,
         networks: key::grant_networks(wanted.networks, tx.caller().networks())?,
+        limits: key::grant_limits(wanted.limits, tx.caller().limits())?,
         created_at: ctx.now,
         expires_at: wanted.expires_at,
         revoked_at: None,
@@ -71,6 +74,23 @@ pub(crate) async fn create(ctx: &Ctx, account: AccountId, wanted: Wanted) -> Res
     tx.key_insert(&NewKey { key: key.clone(), hash }).await?;
     let event = Event::new(EventKind::KeyCreated, key.id, 0, told(&key));
     let reply = Reply::new(tx.identity(), with_secret(ctx, &key, text));
+    ctx.commit(tx, event, reply).await
+}
+
+pub(crate) async fn update(ctx: &Ctx, account: AccountId, id: KeyId, changes: LimitsChange) -> Result<Reply<api::Key>> {
+    let mut tx = ctx.write(account).await?;
+    let before = found(&mut tx, id).await?;
+    let after = Key { limits: changes.of(before.limits), ..before.clone() };
+    if after == before {
+        return ctx.unchanged(tx, view::key(&before, ctx.now)).await;
+    }
+    let used = tx.own().is_none().then(|| tx.caller().limits());
+    key::check_limits(before.limits, after.limits, used)?;
+    tx.key_limits_update(id, after.limits).await?;
+    let told = view::call_limits;
+    let detail = change::detail(&json!({"limits": {"from": told(before.limits), "to": told(after.limits)}}));
+    let event = Event::new(EventKind::KeyLimited, id, 0, detail);
+    let reply = Reply::new(tx.identity(), view::key(&after, ctx.now));
     ctx.commit(tx, event, reply).await
 }
 
@@ -91,7 +111,9 @@ pub(crate) async fn rotate(
         key::grant(Some(PermissionSet::ALL), narrowing, None)?;
     }
     key::grant_networks(old.networks.clone(), tx.caller().networks())?;
-    if old.networks.is_none() && tx.caller().networks().is_some() {
+    let wider =
+        (old.networks.is_none() && tx.caller().networks().is_some()) || !old.limits.within(tx.caller().limits());
+    if wider {
         return Err(Code::ScopeExceeded.into());
     }
     let (text, hash) = new_secret(ctx, old.environment)?;
@@ -121,7 +143,8 @@ pub(crate) async fn revoke(ctx: &Ctx, account: AccountId, id: KeyId) -> Result<R
     ctx.commit(tx, event, reply).await
 }
 
-async fn found(tx: &mut TenantRead, id: KeyId) -> Result<Key> {
+/// The key, if the caller may know of it.
+pub(crate) async fn found(tx: &mut TenantRead, id: KeyId) -> Result<Key> {
     let own = tx.own();
     Ok(tx.key_by_id(id, own).await?.ok_or(Code::NotFound)?)
 }
@@ -162,6 +185,7 @@ fn told(key: &Key) -> Document {
         "userId": key.user_id.map(|id| id.to_string()),
         "scopes": scopes,
         "ipAllowlist": key.networks.as_ref().map(view::cidrs),
+        "limits": (!key.limits.is_none()).then(|| view::call_limits(key.limits)),
         "expiresAt": key.expires_at.map(view::instant),
     }))
 }

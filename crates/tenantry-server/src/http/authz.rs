@@ -12,9 +12,10 @@ use axum::http::request::Parts;
 use tenantry_api as api;
 use tenantry_core::Refusal;
 use tenantry_core::refusal::Code;
+use tenantry_gateway::headers::credential;
+use tenantry_gateway::verdict::{Allowed, Call};
 
-use crate::app::decisions::{self, Allowed};
-use crate::credential;
+use crate::app::decisions;
 use crate::ctx::{Arrival, Ctx, single};
 use crate::problem::{Error, Result};
 use crate::reply::{Reply, headers};
@@ -32,12 +33,26 @@ impl Waiting {
     /// What the caller's headers say about a call: not yet what is called.
     pub(crate) fn from_headers(sent: &HeaderMap, address: Option<IpAddr>) -> Result<Self> {
         Ok(Self {
-            key: credential::in_headers(sent)?.ok_or(Code::CredentialMissing)?,
+            key: credential(sent)?.ok_or(Code::CredentialMissing)?.to_owned(),
             assume: single(sent, headers::ASSUME, Code::AssumeMalformed)?,
             method: String::new(),
             target: String::new(),
             address,
         })
+    }
+}
+
+impl Waiting {
+    /// The call as it is judged.
+    pub(crate) fn call(&self) -> Call<'_> {
+        Call {
+            key: &self.key,
+            assume: self.assume.as_deref(),
+            address: self.address,
+            method: &self.method,
+            target: &self.target,
+            resource: None,
+        }
     }
 }
 
@@ -62,19 +77,29 @@ impl<S: Send + Sync> FromRequestParts<S> for Waiting {
     }
 }
 
+/// What the API behind is told about a call. All of it is there, empty where there is nothing to say: a proxy that copies a
+/// header which is not there may leave in its place what a client sent under that name, or worse.
+pub(crate) fn identity(allowed: &Allowed) -> [(&'static str, String); 7] {
+    [
+        (headers::ACCOUNT, allowed.subject.to_string()),
+        (headers::ACTOR, allowed.actor.to_string()),
+        (headers::KEY, allowed.key.to_string()),
+        (headers::USER, allowed.user.map(|user| user.to_string()).unwrap_or_default()),
+        (headers::API, allowed.api.clone()),
+        (headers::ENDPOINT, allowed.endpoint.to_string()),
+        (headers::COST, allowed.cost.to_string()),
+    ]
+}
+
 /// For nginx, which knows no refusals but 401 and 403: what it is really is in `X-Tenantry-Status` and `X-Tenantry-Code`.
-pub(crate) async fn nginx(ctx: Ctx, waiting: Result<Waiting>) -> Result<Reply<api::Decision>> {
-    match forward(ctx, waiting).await {
-        Err(Error::Refused(refusal)) => Err(Error::Narrowed(refusal)),
-        answered => answered,
-    }
+pub(crate) async fn nginx(ctx: Ctx, waiting: Result<Waiting>) -> Result<Reply<api::Authorized>> {
+    forward(ctx, waiting).await.map_err(Error::narrowed)
 }
 
 /// For proxies that pass a refusal on to the caller as it is.
-pub(crate) async fn forward(ctx: Ctx, waiting: Result<Waiting>) -> Result<Reply<api::Decision>> {
-    let Allowed { decision, identity } = decisions::authorize(&ctx.app, ctx.now, &waiting?)?;
-    // All of them, empty where there is nothing to say: a proxy that copies a header which is not there may leave in its place
-    // what a client sent under that name, or worse.
-    let reply = Reply::to_anybody(decision);
-    Ok(identity.into_iter().fold(reply, |reply, (name, value)| reply.header(name, value)))
+pub(crate) async fn forward(ctx: Ctx, waiting: Result<Waiting>) -> Result<Reply<api::Authorized>> {
+    let (allowed, limits) = decisions::authorize(&ctx.app, ctx.now, &waiting?.call())?;
+    let said = identity(&allowed).into_iter().chain(limits.into_iter().flat_map(headers::of_limits));
+    let reply = Reply::to_anybody(api::Authorized { allow: true });
+    Ok(said.fold(reply, |reply, (name, value)| reply.header(name, value)))
 }

@@ -15,6 +15,9 @@ use axum::{Router, body};
 use tenantry_core::Refusal;
 use tenantry_core::network::client_address;
 use tenantry_core::refusal::Code;
+use tenantry_gateway::headers::CREDENTIALS;
+use tenantry_gateway::limits::Fields;
+use tenantry_gateway::verdict::Allowed;
 use tonic::server::Grpc;
 use tonic_prost::ProstCodec;
 use tower::service_fn;
@@ -23,13 +26,13 @@ use self::messages::{
     CheckRequest, CheckResponse, DeniedHttpResponse, HeaderAppendAction, HeaderValueOption, HttpRequest, HttpResponse,
     HttpStatus, OkHttpResponse, Peer, Status,
 };
-use super::authz::Waiting;
-use crate::app::decisions::{self, Allowed};
+use super::authz::{Waiting, identity};
+use crate::app::decisions;
 use crate::ctx::Arrival;
+use crate::edge;
 use crate::problem::{Error, Meant, Result};
 use crate::reply::headers;
 use crate::state::App;
-use crate::{credential, edge};
 
 pub mod messages;
 
@@ -67,9 +70,9 @@ async fn answer(
     // What is not there is empty: a call without a credential.
     let http = attributes.request.and_then(|request| request.http).unwrap_or_default();
     let judged = waiting(app, arrival, attributes.source, &http)
-        .and_then(|waiting| decisions::authorize(app, arrival.now, &waiting));
+        .and_then(|waiting| decisions::authorize(app, arrival.now, &waiting.call()));
     Ok(match judged {
-        Ok(allowed) => go_on(allowed, &http),
+        Ok((allowed, limits)) => go_on(&allowed, limits, &http),
         Err(error) => denied(app, arrival, error).await,
     })
 }
@@ -100,13 +103,18 @@ fn address(app: &App, asking: Option<IpAddr>, source: Option<Peer>, sent: &Heade
 }
 
 /// The API behind learns who calls from us alone, and no credential.
-fn go_on(Allowed { identity, .. }: Allowed, http: &HttpRequest) -> tonic::Response<CheckResponse> {
-    let (told, silent): (Vec<_>, Vec<_>) = identity.into_iter().partition(|(_, value)| !value.is_empty());
+fn go_on(allowed: &Allowed, limits: Option<Fields>, http: &HttpRequest) -> tonic::Response<CheckResponse> {
+    let (told, silent): (Vec<_>, Vec<_>) = identity(allowed).into_iter().partition(|(_, value)| !value.is_empty());
     let is_told = |name: &str| told.iter().any(|(own, _)| *own == name);
     let claimed = http.all_headers().map(|(name, _)| name).filter(|name| reads_as_ours(name) && !is_told(name));
-    let always = credential::header_names().chain([headers::ASSUME]).chain(silent.iter().map(|(name, _)| *name));
+    let always = CREDENTIALS.into_iter().chain([headers::ASSUME]).chain(silent.iter().map(|(name, _)| *name));
     let ok = OkHttpResponse {
         headers: told.iter().map(|(name, value)| set(name, value)).collect(),
+        response_headers_to_add: limits
+            .into_iter()
+            .flat_map(headers::of_limits)
+            .map(|(name, value)| set(name, &value))
+            .collect(),
         headers_to_remove: always.map(str::to_owned).chain(claimed.map(str::to_owned)).collect(),
     };
     let mut response = said(tonic::Code::Ok, HttpResponse::Ok(ok));

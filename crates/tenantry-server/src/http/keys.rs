@@ -41,6 +41,7 @@ pub(crate) async fn create(
             .map_err(|e: BadId| Refusal::field("userId", e.to_string()))?,
         scopes: new.scopes.map(|names| input::permissions("scopes", &names)).transpose()?,
         networks: new.ip_allowlist.map(|cidrs| input::networks("ipAllowlist", &cidrs)).transpose()?,
+        limits: input::call_limits("limits.", new.limits.unwrap_or_default())?,
         expires_at,
     };
     app::keys::create(&ctx, account, wanted).await
@@ -48,6 +49,14 @@ pub(crate) async fn create(
 
 pub(crate) async fn get(ctx: Ctx, Path((account, key)): Path<(AccountId, KeyId)>) -> Result<Reply<api::Key>> {
     app::keys::get(&ctx, account, key).await
+}
+
+pub(crate) async fn update(
+    ctx: Ctx,
+    Path((account, key)): Path<(AccountId, KeyId)>,
+    Body(change): Body<api::KeyChange>,
+) -> Result<Reply<api::Key>> {
+    app::keys::update(&ctx, account, key, input::limits_change("limits.", change.limits)?).await
 }
 
 pub(crate) async fn rotate(
@@ -62,4 +71,21 @@ pub(crate) async fn rotate(
 
 pub(crate) async fn revoke(ctx: Ctx, Path((account, key)): Path<(AccountId, KeyId)>) -> Result<Reply<api::Key>> {
     app::keys::revoke(&ctx, account, key).await
+}
+
+pub(crate) async fn why(
+    ctx: Ctx,
+    Path((account, key)): Path<(AccountId, KeyId)>,
+    Query(query): Query<api::WhyQuery>,
+) -> Result<Reply<api::Decision>> {
+    app::explain::why(&ctx, account, key, &query).await
+}
+
+pub(crate) async fn reach(
+    ctx: Ctx,
+    Path((account, key)): Path<(AccountId, KeyId)>,
+    Query(query): Query<api::ReachQuery>,
+) -> Result<Reply<api::Reach>> {
+    let assumed = query.assume_org.filter(|id| !id.is_empty()).map(|id| id.parse()).transpose();
+    app::explain::reach(&ctx, account, key, assumed.map_err(|_: BadId| Code::AssumeMalformed)?).await
 }

@@ -5,6 +5,7 @@ pub(crate) mod allowlists;
 pub(crate) mod audit;
 pub(crate) mod authenticator;
 pub(crate) mod authz;
+pub(crate) mod call_limits;
 pub(crate) mod catalogue;
 pub(crate) mod decisions;
 pub(crate) mod docs;

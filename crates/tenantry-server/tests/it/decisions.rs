@@ -81,7 +81,7 @@ both_engines! {
             assert!(answer.body["trace"].is_null());
             let explained = allowed(api, with(call(&made.text("secret")), &[("explain", json!(true))])).await;
             let trace = explained.body["trace"].as_array().expect("steps");
-            assert!(trace.len() == 10 && trace.iter().all(|step| step["verdict"] == "passed"), "{trace:?}");
+            assert!(trace.len() == 11 && trace.iter().all(|step| step["verdict"] == "passed"), "{trace:?}");
         }).await;
     }
 

@@ -45,6 +45,8 @@ fn sample(route: &Route, world: &World, who: &str) -> Option<Value> {
         "settings.update_inheritance" => json!({"billingContacts": ["billing@example.com"]}),
         "keys.create" => json!({"name": "new"}),
         "keys.rotate" => json!({"overlap": "now"}),
+        "keys.update" => json!({"limits": {"inFlight": 5}}),
+        "call_limits.set" => json!({"rate": {"calls": 100, "seconds": 60}}),
         "resources.create" => json!({"kind": "device", "name": "New"}),
         "resources.share" => json!({"to": "descendants"}),
         "users.sign_up" => json!({"email": email, "password": PASSWORD, "name": "New"}),
@@ -136,6 +138,10 @@ fn path(route: &Route, world: &World, account: &str) -> String {
         .replace("{session}", &nothing("ses"))
         .replace("{passkey}", &nothing("pky"));
     assert!(!filled.contains('{'), "a new kind of id in {}", route.path);
+    let filled = match route.id.as_str() {
+        "keys.why" => format!("{filled}?method=GET&path=/&ip=127.0.0.1"),
+        _ => filled,
+    };
     let tried = !route.method.is_safe() && !matches!(route.need, Need::Anyone | Need::AnyoneOrPerson);
     format!("/v1{filled}{}", if tried { "?dryRun=true" } else { "" })
 }

@@ -106,6 +106,38 @@ both_engines! {
         }).await;
     }
 
+    async fn limits_count_calls_and_those_at_once(database) {
+        Api::run_with(database, Limits::DEFAULT, config(), async |api| {
+            sell(api, "voice", &format!("http://{}", behind::echo().await)).await;
+            sell(api, "odd", &format!("http://{}", behind::odd().await)).await;
+            let account = api.root("Acme").await;
+            let limited = json!({"name": "k", "limits": {"rate": {"calls": 3, "seconds": 60}}});
+            let key = api.key(&api.new_key(&account, limited).await.text("secret"));
+            for left in [2, 1, 0] {
+                let answer = get(&key, api, "/voice/a").await.ok();
+                assert_eq!(answer.header("ratelimit-policy"), r#""key";q=3;w=60"#);
+                assert!(answer.header("ratelimit").starts_with(&format!(r#""key";r={left};t="#)), "{}", answer.header("ratelimit"));
+            }
+            let refused = get(&key, api, "/voice/a").await.refused(429, "rate_limited");
+            assert_eq!(refused.header("retry-after"), "20");
+            assert!(refused.header("ratelimit").starts_with(r#""key";r=0;t="#));
+
+            // One at a time: the next is let in when the answer is through, not when it begins.
+            let one = json!({"name": "k", "limits": {"inFlight": 1}});
+            let one = api.key(&api.new_key(&account, one).await.text("secret"));
+            let slow = call(&one, api, Method::GET, "/odd/trickle").send().await.expect("a head");
+            get(&one, api, "/voice/a").await.refused(429, "rate_limited");
+            assert_eq!(slow.text().await.expect("a body"), "xxxxx");
+            get(&one, api, "/voice/a").await.ok();
+            // Nor does a client that goes away keep its place.
+            drop(call(&one, api, Method::GET, "/odd/trickle").send().await.expect("a head"));
+            let started = Instant::now();
+            while call(&one, api, Method::GET, "/voice/a").send().await.expect("an answer").status().as_u16() == 429 {
+                assert!(started.elapsed() < Duration::from_secs(5), "the place is free again");
+            }
+        }).await;
+    }
+
     async fn what_may_not_happen_does_not_reach_the_api(database) {
         Api::run_with(database, Limits::DEFAULT, config(), async |api| {
             sell(api, "voice", &format!("http://{}", behind::echo().await)).await;

@@ -126,6 +126,14 @@ async fn behind(api: &Api, proxy: impl Fn(SocketAddr, u16) -> Peer) {
     denied(&key, "/voice/takes/7", &[], 403, "resource_not_shared").await;
     let scoped = api.new_key(&account, json!({"name": "s", "scopes": ["credits.consume"]})).await.text("secret");
     denied(&api.key(&scoped), "/voice/admin", &[], 403, "permission_denied").await;
+    let once = json!({"name": "once", "limits": {"rate": {"calls": 1, "seconds": 60}}});
+    let once = api.key(&api.new_key(&account, once).await.text("secret"));
+    assert_eq!(call(&once, port, "/voice/languages", &[]).await.0, 200);
+    denied(&once, "/voice/languages", &[], 429, "rate_limited").await;
+    let again = once.request_to(Method::GET, &format!("http://127.0.0.1:{port}/voice/languages"));
+    let again = again.send().await.expect("an answer");
+    let told = ["ratelimit", "retry-after"].map(|name| again.headers()[name].to_str().expect("text").to_owned());
+    assert_eq!(told, [r#""key";r=0;t=60"#.to_owned(), "60".to_owned()]);
     let rule = json!({"mode": "deny", "endpoints": [{"api": "voice", "path": "/internal"}]});
     operator.assuming(&account).post(&format!("{at}/restrictions"), rule).await.created();
     for path in ["/voice/internal", "/voice/internal/"] {

@@ -9,7 +9,7 @@ use crate::id::{AccountId, Id as _, ResourceId, RoleId, UserId};
 use crate::network::Networks;
 use crate::permission::PermissionSet;
 use crate::refusal::Code;
-use crate::role::{Role, RoleRef};
+use crate::role::{BuiltIn, Role, RoleRef};
 
 /// The places of the steps in their order.
 pub(super) fn step(code: Code) -> usize {
@@ -33,6 +33,12 @@ pub(super) fn step(code: Code) -> usize {
 /// Whether the world can be changed so, rather than the call.
 pub(super) fn is_of_the_world(fix: &Fix) -> bool {
     !matches!(fix, Fix::AnotherKey | Fix::AnotherSubject | Fix::AnotherCall | Fix::AnotherAddress)
+}
+
+/// Whether somebody would have another role than that of an admin, which is the one they have.
+pub(super) fn demotes(world: &World, fix: &Fix) -> bool {
+    let Fix::GiveRole(user, account, _) = fix else { return false };
+    world.members.contains(&(*account, *user, RoleRef::BuiltIn(BuiltIn::Admin)))
 }
 
 /// Changes the world as a fix says.

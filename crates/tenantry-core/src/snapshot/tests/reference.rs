@@ -12,6 +12,7 @@ use crate::catalogue::{Api, Endpoint, NamedResource};
 use crate::feature::Feature;
 use crate::id::{AccountId, UserId};
 use crate::key::Key;
+use crate::limit::{CallLimits, Holder};
 use crate::method::Method;
 use crate::network::Networks;
 use crate::path::CanonicalPath;
@@ -88,6 +89,14 @@ pub(super) fn decide(world: &World, request: &Request<'_>) -> Result<AccountId, 
     world.check_feature(who.home, endpoint)?;
     world.check_resources(who.home, request, endpoint, path)?;
     Ok(who.home)
+}
+
+/// The limits that a call has to keep to which may happen for this account: those of the key, and of whoever is on the account's line.
+pub(super) fn limits(world: &World, request: &Request<'_>, subject: AccountId) -> Vec<(Holder, CallLimits)> {
+    let Ok(key) = authenticate(world, request) else { return Vec::new() };
+    let accounts = world.line(subject).into_iter().map(|account| (Holder::Account(account.id), account.call_limits));
+    let all = std::iter::once((Holder::Key(key.id), key.limits)).chain(accounts);
+    all.filter(|(_, limits)| *limits != CallLimits::NONE).collect()
 }
 
 /// Steps 1 to 3: the key works, and so do all who stand behind it.

@@ -15,6 +15,7 @@ use crate::document::Document;
 use crate::feature::Feature;
 use crate::id::{AccountId, AllowlistId, EndpointId, Id as _, KeyId, ResourceId, RestrictionId, RoleId, UserId};
 use crate::key::{Environment, Key};
+use crate::limit::{CallLimits, Rate};
 use crate::method::Method;
 use crate::network::Networks;
 use crate::permission::{Permission, PermissionSet};
@@ -157,6 +158,7 @@ fn accounts(random: &mut Random) -> Vec<Account> {
     for account in &mut accounts {
         account.inherits.admins = !random.chance(20);
         account.features = features(random);
+        account.call_limits = call_limits(random);
         account.status = match random.below(100) {
             0..3 => Status::Suspended,
             3..5 => Status::Closed,
@@ -187,6 +189,14 @@ fn features(random: &mut Random) -> BTreeMap<String, Feature> {
         }
     }
     features
+}
+
+fn call_limits(random: &mut Random) -> CallLimits {
+    if random.chance(60) {
+        return CallLimits::NONE;
+    }
+    let rate = random.pick(&[Rate::new(1, 1), Rate::new(100, 60), None]);
+    CallLimits { rate, in_flight: random.pick(&[None, Some(1), Some(7)]) }
 }
 
 /// Those that matter most are in most sets.
@@ -262,6 +272,7 @@ fn key(world: &World, random: &mut Random) -> (Key, [u8; 32]) {
         last_four: "abcd".to_owned(),
         scopes: random.chance(25).then(|| permissions(random)),
         networks: random.chance(15).then(|| networks(random)),
+        limits: call_limits(random),
         created_at: Timestamp(0),
         expires_at: random.chance(10).then(|| random.pick(&[Timestamp(999), NOW, Timestamp(1_001)])),
         revoked_at: random.chance(4).then_some(Timestamp(5)),

@@ -156,6 +156,9 @@ pub struct OkHttpResponse {
     /// Names of headers that it loses.
     #[prost(string, repeated, tag = "5")]
     pub headers_to_remove: Vec<String>,
+    /// Headers that its answer gets.
+    #[prost(message, repeated, tag = "6")]
+    pub response_headers_to_add: Vec<HeaderValueOption>,
 }
 
 /// A header to set.

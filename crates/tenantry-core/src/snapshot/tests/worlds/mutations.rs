@@ -54,13 +54,14 @@ fn settle(world: &mut World, ids: &[AccountId]) {
 fn change_account(world: &mut World, random: &mut Random) -> Option<Change> {
     let id = random.pick(&ids(world));
     let account = account_mut(world, id);
-    match random.below(3) {
+    match random.below(4) {
         0 if account.status == Status::Active && random.chance(30) => {
             account.status = random.pick(&[Status::Suspended, Status::Suspended, Status::Closed]);
         }
         0 => account.status = Status::Active,
         1 => account.inherits.admins = !account.inherits.admins || random.chance(50),
-        _ => account.features = features(random),
+        2 => account.features = features(random),
+        _ => account.call_limits = call_limits(random),
     }
     Some(told(account))
 }
@@ -96,10 +97,10 @@ fn change_key(world: &mut World, random: &mut Random) -> Option<Change> {
     } else {
         let place = random.below(world.keys.len());
         let mut changed = world.keys.remove(place);
-        if random.chance(50) {
-            changed.0.revoked_at = Some(NOW);
-        } else {
-            changed.0.scopes = Some(permissions(random));
+        match random.below(4) {
+            0 | 1 => changed.0.revoked_at = Some(NOW),
+            2 => changed.0.scopes = Some(permissions(random)),
+            _ => changed.0.limits = call_limits(random),
         }
         world.keys.push(changed);
     }
