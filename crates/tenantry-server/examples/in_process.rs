@@ -20,12 +20,8 @@ const TOKEN: &str = "the-operator-token-of-this-example";
 /// What a handler of the API would call first.
 fn check(app: &App, key: &str, method: &str, target: &str) -> String {
     let snapshot = app.plane.snapshot();
-    let judge = Judge {
-        snapshot: &snapshot,
-        limiter: &app.limiter,
-        now: app.clock.now(),
-        monotonic: app.clock.monotonic(),
-    };
+    let judge =
+        Judge { snapshot: &snapshot, limiter: &app.limiter, now: app.clock.now(), monotonic: app.clock.monotonic() };
     let address = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
     let call = Call { key, assume: None, address, method, target, resource: None };
     match judge.admit(&call) {

@@ -524,13 +524,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {
 
 /// A header that may stand once; empty is as good as absent.
 pub(crate) fn single(headers: &HeaderMap, name: &str, malformed: Code) -> Result<Option<String>> {
-    let mut values = headers.get_all(name).iter();
-    let Some(first) = values.next() else { return Ok(None) };
-    if values.next().is_some() {
-        return Err(malformed.into());
-    }
-    let text = first.to_str().map_err(|_| Refusal::from(malformed))?.trim();
-    Ok((!text.is_empty()).then(|| text.to_owned()))
+    Ok(tenantry_gateway::headers::single(headers, name, malformed)?.map(str::to_owned))
 }
 
 fn dry_run(parts: &Parts) -> Result<bool> {

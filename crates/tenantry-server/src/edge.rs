@@ -63,8 +63,18 @@ pub(crate) async fn every_request(State(app): State<App>, mut request: Request, 
     let actor = header_text(&response, headers::ACTOR);
     let subject = header_text(&response, headers::SUBJECT);
     let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-    tracing::info!(request = %id, %method, route, status, micros, peer = ip.map(tracing::field::display), actor, subject, "answered");
+    let peer = ip.map(tracing::field::display);
+    if asked_for_each_call(&route) {
+        tracing::debug!(request = %id, %method, route, status, micros, peer, actor, subject, "answered");
+    } else {
+        tracing::info!(request = %id, %method, route, status, micros, peer, actor, subject, "answered");
+    }
     response
+}
+
+/// Whether a route is asked along with each call of an API: a line for each would be a log of the API's.
+fn asked_for_each_call(route: &str) -> bool {
+    ["/decisions", "/decisions/batch", "/Check"].iter().any(|end| route.ends_with(end)) || route.contains("/authz/")
 }
 
 fn header_text<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
@@ -94,9 +104,14 @@ pub(crate) fn finish(mut response: Response, id: RequestId, public_url: &str) ->
 /// The address of the client: the peer's, unless that is a proxy that is trusted.
 fn client(app: &App, request: &Request) -> Option<IpAddr> {
     let Peer(peer) = request.extensions().get::<Peer>()?;
-    let forwarded = request.headers().get_all("x-forwarded-for").iter();
+    client_address_of(app, peer.ip(), request.headers())
+}
+
+/// The address of who is connected, or of whom a proxy names that is trusted.
+pub(crate) fn client_address_of(app: &App, peer: IpAddr, fields: &HeaderMap) -> Option<IpAddr> {
+    let forwarded = fields.get_all("x-forwarded-for").iter();
     // What is no text is no address: it is read as one that is wrong.
-    client_address(peer.ip(), forwarded.map(|value| value.to_str().unwrap_or("?")), &app.config.trusted_proxies)
+    client_address(peer, forwarded.map(|value| value.to_str().unwrap_or("?")), &app.config.trusted_proxies)
 }
 
 /// A call as rules name it: below the prefix, whichever it is. Methods that no route has are refused later.

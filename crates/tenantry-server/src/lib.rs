@@ -15,6 +15,7 @@
 //! | [`mail`] | what is written to them |
 //! | [`edge`] | what happens to every request: id, deadline, log, metrics |
 //! | [`gateway`] | the door to the APIs behind, and to the routes beside them |
+//! | [`lane`] | the short way of questions that proxies ask |
 //! | [`net`] | the accept loop and its timeouts |
 //! | [`ops`], [`metrics`] | health and figures, on a listener of their own |
 //! | [`workers`] | scheduled work |
@@ -32,6 +33,7 @@ mod edge;
 mod gateway;
 mod http;
 mod input;
+mod lane;
 pub mod mail;
 pub mod metrics;
 mod net;

@@ -64,6 +64,16 @@ impl Metrics {
         self.seconds.get_or_create(&Timed { method, route }).observe(took.as_secs_f64());
     }
 
+    /// What counts answers of one kind, for where many are given.
+    pub(crate) fn counted(&self, method: &Method, route: &str, status: u16) -> Counted {
+        let (method, route) = (method_label(method).to_owned(), route.to_owned());
+        let labels = Answered { method: method.clone(), route: route.clone(), status };
+        Counted {
+            answers: self.answers.get_or_create_owned(&labels),
+            seconds: self.seconds.get_or_create_owned(&Timed { method, route }),
+        }
+    }
+
     /// Notes how many mails wait, and how many were given up.
     pub(crate) fn mails(&self, waiting: i64, given_up: i64) {
         self.mails_waiting.set(waiting);
@@ -90,6 +100,21 @@ impl Metrics {
 fn method_label(method: &Method) -> &'static str {
     const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
     KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
+}
+
+/// Answers of one kind.
+#[derive(Clone)]
+pub(crate) struct Counted {
+    answers: Counter,
+    seconds: Histogram,
+}
+
+impl Counted {
+    /// Counts one.
+    pub(crate) fn note(&self, took: Duration) {
+        self.answers.inc();
+        self.seconds.observe(took.as_secs_f64());
+    }
 }
 
 /// One open connection.

@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use tenantry_core::permission::Permission;
 
 use crate::ctx::Ctx;
-use crate::http::authz::Waiting;
+use crate::http::authz::Asked;
 use crate::http::extract::{Body, MaybeBody, Path, Query};
 use crate::problem::Result;
 use crate::reply::Reply;
@@ -188,7 +188,7 @@ fn content(schema: &Schema) -> Value {
     json!({"application/json": {"schema": schema}})
 }
 
-impl Takes for Result<Waiting> {
+impl Takes for Asked {
     fn describe(operation: &mut Operation, _: &mut SchemaGenerator) {
         for (name, about) in [
             ("X-Original-Method", "The method of the call that is waiting; or `X-Forwarded-Method`"),

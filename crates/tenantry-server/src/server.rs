@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::config::{Config, SHORTEST_OPERATOR_TOKEN};
+use crate::lane::Lane;
 use crate::problem::{Error, Result};
 use crate::seal::{mac, sha256, sha256_parts};
 use crate::state::{App, Secrets, Services};
@@ -70,14 +71,13 @@ impl Server {
         let timeouts = app.config.timeouts;
         let (control, ops) = (address(&self.control)?, address(&self.ops)?);
         let gateway = self.gateway.as_ref().map(address).transpose()?;
-        let serve = |listener, router| {
-            let routes = net::routes(router);
-            let answer = move |peer, request| net::route(routes.clone(), peer, request);
-            tokio::spawn(net::serve(listener, answer, timeouts, net::counted(app.clone()), stopped.clone()))
-        };
+        let (metrics, connections) = (net::routes(ops::router(&app)), || net::counted(app.clone()));
+        let lane = Lane::new(&app, net::routes(router::router(&app)));
+        let lane = move |peer, request| lane.clone().answer(peer, request);
+        let metrics = move |peer, request| net::route(metrics.clone(), peer, request);
         let mut tasks = vec![
-            serve(self.control, router::router(&app)),
-            serve(self.ops, ops::router(&app)),
+            tokio::spawn(net::serve(self.control, lane, timeouts, connections(), stopped.clone())),
+            tokio::spawn(net::serve(self.ops, metrics, timeouts, connections(), stopped.clone())),
             tokio::spawn(workers::run(app.clone(), stopped.clone())),
             tokio::spawn(plane::follow(app.clone(), stopped.clone())),
             tokio::spawn(workers::run_sender(app.clone(), stopped.clone())),
@@ -86,7 +86,7 @@ impl Server {
             let door = gateway::Door::open(&app)?;
             let timeouts = door.timeouts();
             let answer = move |peer, request| door.clone().answer(peer, request);
-            tasks.push(tokio::spawn(net::serve(listener, answer, timeouts, net::counted(app.clone()), stopped)));
+            tasks.push(tokio::spawn(net::serve(listener, answer, timeouts, connections(), stopped)));
         }
         Ok(Running { app, control, ops, gateway, new_operator_token, stop, tasks })
     }

@@ -2,8 +2,9 @@
 //! [`super::ext_authz`].
 //!
 //! The proxy repeats the caller's headers and says what is called. Who calls is read from the credential, where from by the rule
-//! for proxies that are trusted.
+//! for proxies that are trusted. Most of these questions come the short way, by [`crate::lane`].
 
+use std::convert::Infallible;
 use std::net::IpAddr;
 
 use axum::extract::FromRequestParts;
@@ -12,68 +13,55 @@ use axum::http::request::Parts;
 use tenantry_api as api;
 use tenantry_core::Refusal;
 use tenantry_core::refusal::Code;
-use tenantry_gateway::headers::credential;
+use tenantry_gateway::headers::{ASSUME, credential, single};
 use tenantry_gateway::verdict::{Allowed, Call};
 
 use crate::app::decisions;
-use crate::ctx::{Arrival, Ctx, single};
+use crate::ctx::{Arrival, Ctx};
 use crate::problem::{Error, Result};
 use crate::reply::{Reply, headers};
 
+/// What a caller's headers say about a call; what is called is not among it.
+pub(crate) fn from_headers(sent: &HeaderMap, address: Option<IpAddr>) -> Result<Call<'_>> {
+    Ok(Call {
+        key: credential(sent)?.ok_or(Code::CredentialMissing)?,
+        assume: single(sent, ASSUME, Code::AssumeMalformed)?,
+        address,
+        method: "",
+        target: "",
+        resource: None,
+    })
+}
+
 /// The call that is waiting, as the proxy tells it.
-pub(crate) struct Waiting {
-    pub(crate) key: String,
-    pub(crate) assume: Option<String>,
-    pub(crate) method: String,
-    pub(crate) target: String,
-    pub(crate) address: Option<IpAddr>,
-}
-
-impl Waiting {
-    /// What the caller's headers say about a call: not yet what is called.
-    pub(crate) fn from_headers(sent: &HeaderMap, address: Option<IpAddr>) -> Result<Self> {
-        Ok(Self {
-            key: credential(sent)?.ok_or(Code::CredentialMissing)?.to_owned(),
-            assume: single(sent, headers::ASSUME, Code::AssumeMalformed)?,
-            method: String::new(),
-            target: String::new(),
-            address,
+pub(crate) fn waiting(sent: &HeaderMap, address: Option<IpAddr>) -> Result<Call<'_>> {
+    // nginx and others use one pair of names, Caddy and Traefik another.
+    let told = |names: [&'static str; 2]| {
+        let mut values = names.iter().map(|name| single(sent, name, Code::InvalidParameter));
+        let told = values.find_map(Result::transpose).transpose()?;
+        told.ok_or_else(|| {
+            Error::from(Refusal::at(Code::InvalidParameter, names.join(" or "), "is the proxy's to send"))
         })
-    }
+    };
+    let call = from_headers(sent, address)?;
+    Ok(Call {
+        method: told(["x-original-method", "x-forwarded-method"])?,
+        target: told(["x-original-uri", "x-forwarded-uri"])?,
+        ..call
+    })
 }
 
-impl Waiting {
-    /// The call as it is judged.
-    pub(crate) fn call(&self) -> Call<'_> {
-        Call {
-            key: &self.key,
-            assume: self.assume.as_deref(),
-            address: self.address,
-            method: &self.method,
-            target: &self.target,
-            resource: None,
-        }
-    }
+/// The headers of a question, and where it comes from.
+pub(crate) struct Asked {
+    fields: HeaderMap,
+    address: Option<IpAddr>,
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Waiting {
-    type Rejection = Error;
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
-        // nginx and others use one pair of names, Caddy and Traefik another.
-        let told = |names: [&str; 2]| {
-            let mut values = names.iter().map(|name| single(&parts.headers, name, Code::InvalidParameter));
-            let told = values.find_map(Result::transpose).transpose()?;
-            told.ok_or_else(|| {
-                Error::from(Refusal::at(Code::InvalidParameter, names.join(" or "), "is the proxy's to send"))
-            })
-        };
+impl<S: Send + Sync> FromRequestParts<S> for Asked {
+    type Rejection = Infallible;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let address = parts.extensions.get::<Arrival>().and_then(|arrival| arrival.ip);
-        let waiting = Self::from_headers(&parts.headers, address)?;
-        Ok(Self {
-            method: told(["x-original-method", "x-forwarded-method"])?,
-            target: told(["x-original-uri", "x-forwarded-uri"])?,
-            ..waiting
-        })
+        Ok(Self { fields: std::mem::take(&mut parts.headers), address })
     }
 }
 
@@ -92,13 +80,13 @@ pub(crate) fn identity(allowed: &Allowed) -> [(&'static str, String); 7] {
 }
 
 /// For nginx, which knows no refusals but 401 and 403: what it is really is in `X-Tenantry-Status` and `X-Tenantry-Code`.
-pub(crate) async fn nginx(ctx: Ctx, waiting: Result<Waiting>) -> Result<Reply<api::Authorized>> {
-    forward(ctx, waiting).await.map_err(Error::narrowed)
+pub(crate) async fn nginx(ctx: Ctx, asked: Asked) -> Result<Reply<api::Authorized>> {
+    forward(ctx, asked).await.map_err(Error::narrowed)
 }
 
 /// For proxies that pass a refusal on to the caller as it is.
-pub(crate) async fn forward(ctx: Ctx, waiting: Result<Waiting>) -> Result<Reply<api::Authorized>> {
-    let (allowed, limits) = decisions::authorize(&ctx.app, ctx.now, &waiting?.call())?;
+pub(crate) async fn forward(ctx: Ctx, Asked { fields, address }: Asked) -> Result<Reply<api::Authorized>> {
+    let (allowed, limits) = decisions::authorize(&ctx.app, ctx.now, &waiting(&fields, address)?)?;
     let said = identity(&allowed).into_iter().chain(limits.into_iter().flat_map(headers::of_limits));
     let reply = Reply::to_anybody(api::Authorized { allow: true });
     Ok(said.fold(reply, |reply, (name, value)| reply.header(name, value)))

@@ -17,7 +17,7 @@ use tenantry_core::network::client_address;
 use tenantry_core::refusal::Code;
 use tenantry_gateway::headers::CREDENTIALS;
 use tenantry_gateway::limits::Fields;
-use tenantry_gateway::verdict::Allowed;
+use tenantry_gateway::verdict::{Allowed, Call};
 use tonic::server::Grpc;
 use tonic_prost::ProstCodec;
 use tower::service_fn;
@@ -26,7 +26,7 @@ use self::messages::{
     CheckRequest, CheckResponse, DeniedHttpResponse, HeaderAppendAction, HeaderValueOption, HttpRequest, HttpResponse,
     HttpStatus, OkHttpResponse, Peer, Status,
 };
-use super::authz::{Waiting, identity};
+use super::authz::{self, identity};
 use crate::app::decisions;
 use crate::ctx::Arrival;
 use crate::edge;
@@ -69,15 +69,20 @@ async fn answer(
     let attributes = asked.attributes.unwrap_or_default();
     // What is not there is empty: a call without a credential.
     let http = attributes.request.and_then(|request| request.http).unwrap_or_default();
-    let judged = waiting(app, arrival, attributes.source, &http)
-        .and_then(|waiting| decisions::authorize(app, arrival.now, &waiting.call()));
+    let judged = headers_of(&http).and_then(|sent| {
+        let call = authz::from_headers(&sent, address(app, arrival.ip, attributes.source, &sent))?;
+        // What is no text is no path, either, and is refused as such.
+        let target = String::from_utf8_lossy(&http.path);
+        decisions::authorize(app, arrival.now, &Call { method: &http.method, target: &target, ..call })
+    });
     Ok(match judged {
         Ok((allowed, limits)) => go_on(&allowed, limits, &http),
         Err(error) => denied(app, arrival, error).await,
     })
 }
 
-fn waiting(app: &App, arrival: &Arrival, source: Option<Peer>, http: &HttpRequest) -> Result<Waiting> {
+/// The headers of a call.
+fn headers_of(http: &HttpRequest) -> Result<HeaderMap> {
     let mut sent = HeaderMap::new();
     for (name, value) in http.all_headers().filter(|(name, _)| !name.starts_with(':')) {
         let unreadable = || Refusal::at(Code::InvalidParameter, name, "is no header of HTTP");
@@ -86,10 +91,7 @@ fn waiting(app: &App, arrival: &Arrival, source: Option<Peer>, http: &HttpReques
         // There is no message with more of them than a map takes.
         sent.append(read, value);
     }
-    let waiting = Waiting::from_headers(&sent, address(app, arrival.ip, source, &sent))?;
-    // What is no text is no path, either, and is refused as such.
-    let target = String::from_utf8_lossy(&http.path).into_owned();
-    Ok(Waiting { method: http.method.clone(), target, ..waiting })
+    Ok(sent)
 }
 
 /// Where the call comes from: who asks is its last hop, who is connected to Envoy the one before, and then come those that
