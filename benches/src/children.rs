@@ -30,7 +30,7 @@ pub(crate) async fn run(scratch: &mut Scratch, options: &Options) -> Result<Vec<
     let (forest, parents) = Forest::families(options.accounts);
     let location = planted(scratch, &forest).await?;
     let plain = Plain::open(&location).await?;
-    let product = Product::start(&location).await?;
+    let product = Product::start(&location, scratch.directory()).await?;
     let requests = requests(&product, &parents).await?;
     let mut client = Client::connect(product.address()).await?;
     let mut reader = plain.reader().await?;

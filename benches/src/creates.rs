@@ -48,7 +48,8 @@ trait Creator: Send + 'static {
 
 /// Measures product, floor and disk in turns.
 pub(crate) async fn run(scratch: &mut Scratch, options: &Options) -> Result<Vec<Row>> {
-    let product = Product::start(&planted(scratch, &Forest::families(ACCOUNTS).0).await?).await?;
+    let location = planted(scratch, &Forest::families(ACCOUNTS).0).await?;
+    let product = Product::start(&location, scratch.directory()).await?;
     let mut trees = Vec::new();
     for number in 0..CLIENTS {
         let root = product.plant(&format!("Root {number}")).await?;

@@ -352,11 +352,11 @@ impl Chained {
     }
 }
 
-/// splitmix64.
-struct Shuffled(u64);
+/// Numbers without an order, the same in every run (splitmix64).
+pub(crate) struct Shuffled(pub(crate) u64);
 
 impl Shuffled {
-    fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

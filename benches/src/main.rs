@@ -12,6 +12,7 @@
 //! | [`rights`] | how long it takes to find out what a person may do |
 //! | [`decide`] | how long it takes to find out whether a call may happen |
 //! | [`sign_ins`] | how many users sign in in a second |
+//! | [`usage`] | how many records of usage get into the database in a second |
 //! | [`product`], [`client`] | a server to measure, and requests that cost little to make |
 //! | [`plain`], [`disk`] | the floors: SQL through the driver alone, and a disk that is told to keep its promise |
 //! | [`seed`] | forests of accounts, planted in bulk |
@@ -36,6 +37,7 @@ mod seed;
 mod sign_ins;
 mod stats;
 mod table;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -105,6 +107,7 @@ async fn on(scratch: &mut Scratch, benchmark: Benchmark, options: &Options) -> R
         Benchmark::Rights => rights::run(),
         Benchmark::Decide => decide::run(options.accounts),
         Benchmark::SignIns => sign_ins::run(scratch, options).await,
+        Benchmark::Usage => usage::run(scratch, options).await,
     }
 }
 

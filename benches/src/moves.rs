@@ -47,7 +47,7 @@ pub(crate) async fn run(scratch: &mut Scratch) -> Result<Vec<Row>> {
     let grove = grove();
     let (ours, floor) = (planted(scratch, &grove.forest).await?, planted(scratch, &grove.forest).await?);
     let plain = Plain::open(&floor).await?;
-    let product = Product::start(&ours).await?;
+    let product = Product::start(&ours, scratch.directory()).await?;
     let mut disk = Disk::open(scratch.directory())?;
     let mut rows = Vec::new();
     for (depth, parent) in [("kept", grove.to), ("changed", grove.deeper)] {

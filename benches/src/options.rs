@@ -7,7 +7,7 @@ use crate::Result;
 
 /// How to call this.
 pub(crate) const USAGE: &str = "\
-Usage: cargo xtask bench [creates|children|move|rights|decide|sign-ins]… [--sqlite|--postgres] [--seconds N] [--accounts N]
+Usage: cargo xtask bench [creates|children|move|rights|decide|sign-ins|usage]… [--sqlite|--postgres] [--seconds N] [--accounts N]
 
   creates        accounts created in a second by 16 clients
   children       a page of 100 children among a million accounts
@@ -15,6 +15,7 @@ Usage: cargo xtask bench [creates|children|move|rights|decide|sign-ins]… [--sq
   rights         what a user with 5 memberships may do on a path of 5 levels; no engine
   decide         whether a call may happen, among a million accounts and keys in memory; no engine
   sign-ins       users who sign in with a password, by 16 clients
+  usage          records of usage, until they are added up in the database
 
   --sqlite       only on SQLite
   --postgres     only on PostgreSQL
@@ -32,10 +33,12 @@ pub(crate) enum Benchmark {
     Rights,
     Decide,
     SignIns,
+    Usage,
 }
 
 impl Benchmark {
-    const ALL: [Self; 6] = [Self::Creates, Self::Children, Self::Move, Self::Rights, Self::Decide, Self::SignIns];
+    const ALL: [Self; 7] =
+        [Self::Creates, Self::Children, Self::Move, Self::Rights, Self::Decide, Self::SignIns, Self::Usage];
 
     const fn name(self) -> &'static str {
         match self {
@@ -45,6 +48,7 @@ impl Benchmark {
             Self::Rights => "rights",
             Self::Decide => "decide",
             Self::SignIns => "sign-ins",
+            Self::Usage => "usage",
         }
     }
 }
@@ -117,7 +121,7 @@ mod tests {
     #[test]
     fn everything_is_measured_unless_something_is_chosen() {
         let all = parse("").expect("no arguments are fine");
-        assert_eq!((all.benchmarks.len(), all.engines.len()), (6, 2));
+        assert_eq!((all.benchmarks.len(), all.engines.len()), (7, 2));
         let some = parse("move --sqlite --seconds 7").expect("all of these exist");
         assert_eq!((some.benchmarks, some.engines), (vec![Benchmark::Move], vec![Engine::Sqlite]));
         assert_eq!(some.stretch, Duration::from_secs(7));

@@ -1,12 +1,13 @@
 //! A server to measure, in this process but asked over HTTP.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 
 use serde_json::{Value, json};
 use tenantry_core::account::Limits;
 use tenantry_core::id::AccountId;
 use tenantry_server::clock::Clock;
-use tenantry_server::{Config, Running, Server};
+use tenantry_server::{App, Config, Running, Server};
 use tenantry_store::{Location, Store};
 
 use crate::Result;
@@ -20,11 +21,12 @@ pub(crate) struct Product {
 }
 
 impl Product {
-    /// Starts a server on a database, which gets the schema if it has none.
-    pub(crate) async fn start(location: &Location) -> Result<Self> {
+    /// Starts a server on a database, which gets the schema if it has none. Other files of it are in `directory`.
+    pub(crate) async fn start(location: &Location, directory: &Path) -> Result<Self> {
         let store = Store::migrate(location, Limits::DEFAULT).await?;
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let config = Config { operator_token: Some(OPERATOR.to_owned()), ..Config::default() };
+        let usage_dir = directory.join("usage");
+        let config = Config { operator_token: Some(OPERATOR.to_owned()), usage_dir, ..Config::default() };
         let started = Server::bind(any, any).await?.start(store, Clock::system(), config).await;
         Ok(Self { running: started.map_err(|error| format!("the server does not start: {error:?}"))? })
     }
@@ -32,6 +34,16 @@ impl Product {
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.running.control
+    }
+
+    /// What its requests share.
+    pub(crate) fn app(&self) -> &App {
+        &self.running.app
+    }
+
+    /// Waits until all that calls used is in the database.
+    pub(crate) async fn ship(&self) -> Result<()> {
+        self.running.ship().await.map_err(|error| error.to_string().into())
     }
 
     /// Its database.

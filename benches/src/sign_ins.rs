@@ -20,7 +20,8 @@ const PASSWORD: &str = "correct horse battery staple";
 
 /// Measures product and floor in turns.
 pub(crate) async fn run(scratch: &mut Scratch, options: &Options) -> Result<Vec<Row>> {
-    let product = Product::start(&scratch.database().await?).await?;
+    let location = scratch.database().await?;
+    let product = Product::start(&location, scratch.directory()).await?;
     let mut requests = Vec::new();
     for number in 0..CLIENTS {
         let email = format!("user{number}@bench.example");

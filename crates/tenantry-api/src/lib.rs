@@ -18,6 +18,7 @@ mod resource;
 mod rule;
 mod session;
 mod settings;
+mod usage;
 mod user;
 
 pub use account::*;
@@ -34,6 +35,7 @@ pub use resource::*;
 pub use rule::*;
 pub use session::*;
 pub use settings::*;
+pub use usage::*;
 pub use user::*;
 
 use serde::{Deserialize, Deserializer};

@@ -25,7 +25,7 @@ pub struct ChildOrg {
     /// The organization.
     #[serde(flatten)]
     pub org: Org,
-    /// Credits used in the running month.
+    /// Credits used in the running month, by it and by all below it, as long as it was below this organization.
     pub credits_used: i64,
 }
 

@@ -30,6 +30,7 @@
 //! | [`restriction`], [`allowlist`] | rules that take something away |
 //! | [`access`] | who is calling, for whom, with what rights over an account, and why |
 //! | [`snapshot`] | everything that a decision needs in memory, and the decision |
+//! | [`usage`] | what calls used: the record of one, and the sums of many |
 //! | [`event`] | the table of event kinds, and revisions of the changelog |
 
 pub mod access;
@@ -60,6 +61,7 @@ pub mod throttle;
 pub mod ticket;
 pub mod time;
 pub mod tree;
+pub mod usage;
 
 pub use document::Document;
 pub use refusal::{Code, Refusal};

@@ -203,6 +203,7 @@ codes! {
     }
     Unprocessable {
         AdminNotRestrictable = "admin_not_restrictable": "An account does not restrict its own admins", "Give them another role first, or have the account above impose the rule.";
+        ResultTooLarge = "result_too_large": "The answer would have more rows than are given at once", "Ask about a shorter period, or tell less apart.";
         IdempotencyKeyReused = "idempotency_key_reused": "The idempotency key was used for another request", "Make a new key for every new request.";
     }
     Throttled {

@@ -38,6 +38,7 @@ use crate::permission::PermissionSet;
 use crate::restriction::{Endpoints, Mode, Restriction};
 use crate::role::{Role, RoleRef};
 use crate::time::Timestamp;
+use crate::usage;
 
 pub use decide::{Decision, Denial, Presented, Request, Rule};
 pub use explain::Fix;
@@ -302,11 +303,11 @@ impl Snapshot {
         line.nodes().last().map(|node| node.id)
     }
 
-    /// An account and all above it, the account itself first.
+    /// An account with all above it, as usage names it.
     #[must_use]
-    pub fn line_of(&self, account: AccountId) -> Vec<AccountId> {
-        let number = self.account_number(account);
-        number.map(|number| self.line(number).nodes().map(|node| node.id).collect()).unwrap_or_default()
+    pub fn line_of(&self, account: AccountId) -> Option<usage::Line> {
+        let line = self.line(self.account_number(account)?);
+        usage::Line::new(line.nodes().map(|node| node.id))
     }
 
     /// The APIs and endpoints.

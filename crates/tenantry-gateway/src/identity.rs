@@ -23,7 +23,7 @@ pub(crate) struct Signed<'a> {
 /// Tells who calls.
 pub(crate) fn tell(fields: &mut HeaderMap, allowed: &Allowed, signed: &Signed<'_>, secret: Option<&hmac::Key>) {
     let ids = [
-        Some(allowed.subject.to_string()),
+        Some(allowed.subject().to_string()),
         Some(allowed.actor.to_string()),
         allowed.user.map(|user| user.to_string()),
         Some(allowed.key.to_string()),

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`headers`] | reading what a call presents, and the names of our own headers |
 //! | [`verdict`] | whether a call may happen, by the snapshot in memory |
+//! | [`journal`] | what calls used, on the disk until the database has it |
 //! | [`limits`] | how many calls were made, and are being made |
 //! | [`proxy`] | a call through the gateway, phase by phase |
 //! | `identity` | what the API behind is told about who calls |
@@ -15,6 +16,7 @@ mod breaker;
 pub mod headers;
 mod identity;
 mod incoming;
+pub mod journal;
 pub mod limits;
 mod outgoing;
 pub mod proxy;

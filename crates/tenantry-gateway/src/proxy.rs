@@ -208,7 +208,7 @@ impl Gateway {
         fields.append(VIA, via(parts.version));
         insert(fields, headers::REQUEST_ID, arrival.id);
         insert(fields, headers::ACTOR, &allowed.actor.to_string());
-        insert(fields, headers::SUBJECT, &allowed.subject.to_string());
+        insert(fields, headers::SUBJECT, &allowed.subject().to_string());
         if let Some(Fields { policy, limit }) = limits {
             insert(fields, headers::RATE_LIMIT_POLICY, &policy);
             insert(fields, headers::RATE_LIMIT, &limit);

@@ -9,6 +9,7 @@ use tenantry_core::method::Method;
 use tenantry_core::refusal::{Code, Kind};
 use tenantry_core::snapshot::{Decision, Denial, Presented, Request, Rule, Snapshot};
 use tenantry_core::time::{Monotonic, Span};
+use tenantry_core::usage::Line;
 use tenantry_core::{Refusal, Timestamp, secret};
 
 use crate::limits::{Admitted, Exceeded, Fields, Limiter, Report};
@@ -117,10 +118,8 @@ pub fn name_of(rule: &Rule<'_>) -> (&'static str, String) {
 /// A call that may happen: who makes it, and what it is. It stands for itself, since a call may last longer than a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Allowed {
-    /// For whom.
-    pub subject: AccountId,
-    /// The subject and all accounts above it, at the time of the decision.
-    pub line: Vec<AccountId>,
+    /// For whom, with all accounts above, at the time of the decision.
+    pub line: Line,
     /// The account of the key.
     pub actor: AccountId,
     /// Whose key it is, if it is a person's.
@@ -140,6 +139,12 @@ pub struct Allowed {
 }
 
 impl Allowed {
+    /// For whom.
+    #[must_use]
+    pub const fn subject(&self) -> AccountId {
+        self.line.subject()
+    }
+
     /// What a decision that allows says.
     ///
     /// # Errors
@@ -148,14 +153,13 @@ impl Allowed {
         if let Err(denial) = &decision.outcome {
             return Err(refusal(denial));
         }
-        let (Some(subject), Some(actor), Some(key), Some(found)) =
-            (decision.subject, decision.actor, decision.key, decision.found)
+        let line = decision.subject.and_then(|subject| snapshot.line_of(subject));
+        let (Some(line), Some(actor), Some(key), Some(found)) = (line, decision.actor, decision.key, decision.found)
         else {
             return Err(Code::Internal.into());
         };
         Ok(Self {
-            subject,
-            line: snapshot.line_of(subject),
+            line,
             actor,
             user: decision.user,
             key,

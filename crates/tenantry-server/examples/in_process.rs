@@ -26,7 +26,7 @@ fn check(app: &App, key: &str, method: &str, target: &str) -> String {
     let call = Call { key, assume: None, address, method, target, resource: None };
     match judge.admit(&call) {
         // The second value counts the call as one of those at once for as long as it lives.
-        Ok((allowed, _admitted)) => format!("for {} at {} credits", allowed.subject, allowed.cost),
+        Ok((allowed, _admitted)) => format!("for {} at {} credits", allowed.subject(), allowed.cost),
         Err(refused) => format!("{}: {}", refused.refusal.code, refused.refusal.detail),
     }
 }

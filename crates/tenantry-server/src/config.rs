@@ -1,6 +1,7 @@
 //! What a deployment can be configured to do. Where the values come from is the binary's business.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub use tenantry_core::network::Networks;
@@ -33,6 +34,8 @@ pub struct Config {
     pub upstream_ca: Option<String>,
     /// What the APIs behind can check our word about callers with.
     pub identity_secret: Option<String>,
+    /// Where usage is kept until it is in the database. Only this server has it.
+    pub usage_dir: PathBuf,
     /// How long things may take.
     pub timeouts: Timeouts,
 }
@@ -92,6 +95,7 @@ impl Default for Config {
             upstream: None,
             upstream_ca: None,
             identity_secret: None,
+            usage_dir: PathBuf::from("tenantry-data/usage"),
             timeouts: Timeouts::default(),
         }
     }

@@ -9,10 +9,11 @@
 //! | `http` | ten-line handlers between the wire and the use cases |
 //! | [`input`], [`view`] | wire to domain, domain to wire |
 //! | [`problem`] | the one place where errors become HTTP |
-//! | [`reply`] | answers, and how they are kept for repetitions |
+//! | [`reply`], [`csv`] | answers, and how they are kept for repetitions; tables for spreadsheets |
 //! | [`credential`] | what a request presents, in headers or cookies |
 //! | [`password`], [`passkeys`], [`providers`], [`attempts`] | how people prove who they are, and how often they may try |
 //! | [`mail`] | what is written to them |
+//! | [`metering`] | what calls used, on its way into the database |
 //! | [`edge`] | what happens to every request: id, deadline, log, metrics |
 //! | [`gateway`] | the door to the APIs behind, and to the routes beside them |
 //! | [`lane`] | the short way of questions that proxies ask |
@@ -27,6 +28,7 @@ pub mod chance;
 pub mod clock;
 pub mod config;
 mod credential;
+mod csv;
 pub mod ctx;
 pub mod demo;
 mod edge;
@@ -35,6 +37,7 @@ mod http;
 mod input;
 mod lane;
 pub mod mail;
+pub mod metering;
 pub mod metrics;
 mod net;
 pub mod openapi;

@@ -1,5 +1,6 @@
 //! Figures for Prometheus. Labels are bounded: route patterns and statuses, never paths or ids.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::http::Method;
@@ -9,6 +10,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+use tenantry_gateway::journal::Figures;
 
 /// The labels of a counted answer.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -33,6 +35,18 @@ pub struct Metrics {
     connections: Gauge,
     mails_waiting: Gauge,
     mails_given_up: Gauge,
+    usage: UsageFigures,
+}
+
+/// How metering is doing.
+#[derive(Default)]
+struct UsageFigures {
+    records: Counter,
+    waiting: Gauge,
+    disk_failures: Counter,
+    records_applied: Counter,
+    batches_applied: Counter,
+    batches_damaged: Counter,
 }
 
 impl Default for Metrics {
@@ -52,7 +66,22 @@ impl Default for Metrics {
         let (mails_waiting, mails_given_up) = (Gauge::default(), Gauge::default());
         registry.register("mails_waiting", "Mails that are to be sent", mails_waiting.clone());
         registry.register("mails_given_up", "Mails that no server took", mails_given_up.clone());
-        Self { registry, answers, seconds, connections, mails_waiting, mails_given_up }
+        let usage = UsageFigures::registered(&mut registry);
+        Self { registry, answers, seconds, connections, mails_waiting, mails_given_up, usage }
+    }
+}
+
+impl UsageFigures {
+    fn registered(registry: &mut Registry) -> Self {
+        let figures = Self::default();
+        let mut counter = |name: &str, about: &str, counter: &Counter| registry.register(name, about, counter.clone());
+        counter("usage_records", "Records of usage that were taken", &figures.records);
+        counter("usage_records_applied", "Records of usage that were added to the database", &figures.records_applied);
+        counter("usage_batches_applied", "Batches of usage that were added to the database", &figures.batches_applied);
+        counter("usage_batches_damaged", "Batches of usage that could not be read", &figures.batches_damaged);
+        counter("usage_disk_failures", "How often usage could not be written down", &figures.disk_failures);
+        registry.register("usage_bytes_waiting", "Bytes of usage that wait for the disk", figures.waiting.clone());
+        figures
     }
 }
 
@@ -78,6 +107,22 @@ impl Metrics {
     pub(crate) fn mails(&self, waiting: i64, given_up: i64) {
         self.mails_waiting.set(waiting);
         self.mails_given_up.set(given_up);
+    }
+
+    /// Notes how the journal of usage is doing.
+    pub(crate) fn usage_recorded(&self, figures: Figures) {
+        let Figures { appended, waiting, failures } = figures;
+        // It counts by itself; here is what it has counted.
+        self.usage.records.inner().store(appended, Ordering::Relaxed);
+        self.usage.disk_failures.inner().store(failures, Ordering::Relaxed);
+        self.usage.waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+    }
+
+    /// Counts what was added to the database.
+    pub(crate) fn usage_applied(&self, records: u64, batches: u64, damaged: u64) {
+        self.usage.records_applied.inc_by(records);
+        self.usage.batches_applied.inc_by(batches);
+        self.usage.batches_damaged.inc_by(damaged);
     }
 
     /// Counts a connection until the answer is dropped.

@@ -151,7 +151,10 @@ fn operation(route: &Route, described: Operation) -> Value {
         Need::Operator => "Only for the operator.".to_owned(),
         Need::Decider => "For the operator, or for a key that the operator gave the scope `decide`.".to_owned(),
     };
-    let responses = responses(writes && !open, described.status, described.response);
+    let mut responses = responses(writes && !open, described.status, described.response);
+    if described.table {
+        add_table(&mut responses, described.status);
+    }
     let mut operation = json!({
         "operationId": route.id,
         "tags": [route.id.split('.').next()],
@@ -187,6 +190,13 @@ fn responses(writes: bool, status: u16, schema: Value) -> Value {
         set(&mut responses, "200", told);
     }
     responses
+}
+
+/// Says that the answer can be had as a table, too.
+fn add_table(responses: &mut Value, status: u16) {
+    if let Some(content) = responses.pointer_mut(&format!("/{status}/content")) {
+        set(content, "text/csv", json!({"schema": {"type": "string"}}));
+    }
 }
 
 fn set(object: &mut Value, name: &str, value: Value) {

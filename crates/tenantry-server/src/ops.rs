@@ -35,6 +35,7 @@ async fn metrics(State(app): State<App>) -> Response {
         Ok((waiting, given_up)) => app.metrics.mails(waiting, given_up),
         Err(error) => tracing::warn!(%error, "the mails are not counted"),
     }
+    app.metrics.usage_recorded(app.metering.journal.figures());
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], app.metrics.render()).into_response()
 }

@@ -1,5 +1,6 @@
 //! Answers: typed on their way through the use cases, prepared when they leave.
 
+use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -141,6 +142,31 @@ impl<T: Serialize, const STATUS: u16> Reply<T, STATUS> {
 impl<T: Serialize, const STATUS: u16> IntoResponse for Reply<T, STATUS> {
     fn into_response(self) -> Response {
         self.prepare().map_or_else(IntoResponse::into_response, IntoResponse::into_response)
+    }
+}
+
+/// An answer as JSON, or as a table for spreadsheets: whichever was asked for.
+pub(crate) enum Sheet<T> {
+    Json(Reply<T>),
+    /// The text takes the place of the body, and is saved as a file of this name.
+    Csv {
+        reply: Reply<()>,
+        name: String,
+        text: String,
+    },
+}
+
+impl<T: Serialize> IntoResponse for Sheet<T> {
+    fn into_response(self) -> Response {
+        let (reply, name, text) = match self {
+            Self::Json(reply) => return reply.into_response(),
+            Self::Csv { reply, name, text } => (reply, name, text),
+        };
+        let mut response =
+            reply.header("content-disposition", format!("attachment; filename=\"{name}\"")).into_response();
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
+        *response.body_mut() = Body::from(text);
+        response
     }
 }
 

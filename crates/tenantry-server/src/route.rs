@@ -18,7 +18,7 @@ use crate::ctx::Ctx;
 use crate::http::authz::Asked;
 use crate::http::extract::{Body, MaybeBody, Path, Query};
 use crate::problem::Result;
-use crate::reply::Reply;
+use crate::reply::{Reply, Sheet};
 use crate::state::App;
 
 /// What a route asks of its caller. There is no route without.
@@ -126,6 +126,8 @@ pub struct Operation {
     pub(crate) request: Option<Value>,
     pub(crate) status: u16,
     pub(crate) response: Value,
+    /// Whether there is a table for spreadsheets as well.
+    pub(crate) table: bool,
 }
 
 /// A handler whose types tell what it takes and gives. `D` only keeps the arities apart.
@@ -209,6 +211,13 @@ impl<T: JsonSchema> Takes for Body<T> {
 impl<T: JsonSchema> Takes for MaybeBody<T> {
     fn describe(operation: &mut Operation, schemas: &mut SchemaGenerator) {
         operation.request = Some(json!({"required": false, "content": content(&schemas.subschema_for::<T>())}));
+    }
+}
+
+impl<T: JsonSchema> Gives for Sheet<T> {
+    fn describe(operation: &mut Operation, schemas: &mut SchemaGenerator) {
+        Reply::<T>::describe(operation, schemas);
+        operation.table = true;
     }
 }
 

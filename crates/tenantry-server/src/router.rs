@@ -5,7 +5,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use tenantry_core::permission::Permission::{
     AccountClose, AccountMove, AccountRead, AccountSuspend, AccountUpdate, AuditRead, BudgetManage, ChildCreate,
     FeatureAssign, InvitationCancel, IpAllowlistManage, KeyManage, MemberInvite, MemberRead, MemberRemove,
-    OrganizationCancel, ResourceManage, RestrictionManage, RoleAssign, RoleManage, SettingsUpdate,
+    OrganizationCancel, ResourceManage, RestrictionManage, RoleAssign, RoleManage, SettingsUpdate, UsageRead,
 };
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -13,7 +13,7 @@ use crate::edge;
 use crate::http::{
     accounts, allowlists, audit, authenticator, authz, call_limits, catalogue, decisions, docs, enrollment, ext_authz,
     features, hierarchy, invitations, keys, links, mailbox, members, org, organization, passkeys, providers, resources,
-    restrictions, roles, sessions, settings, users,
+    restrictions, roles, sessions, settings, usage, users,
 };
 use crate::route::Need::{
     Anyone, AnyoneOrPerson, Decider, FreshPerson, HoldingOrOwn, Member, Operator, OperatorOrPerson, Person,
@@ -145,6 +145,7 @@ pub fn routes() -> Vec<Route> {
         post("/accounts/{account}/resources/{resource}/shares", ResourceManage, resources::share, "Share a resource with accounts below"),
         delete("/accounts/{account}/resources/{resource}/shares/{share}", ResourceManage, resources::unshare, "Take a share back"),
 
+        get("/accounts/{account}/usage", HoldingOrOwn(UsageRead), usage::get, "Read what calls used"),
         get("/accounts/{account}/audit-log", AuditRead, audit::list, "Read the audit log"),
 
         get("/apis", OperatorOrPerson, catalogue::list, "List the APIs that are sold"),

@@ -15,7 +15,7 @@ use crate::lane::Lane;
 use crate::problem::{Error, Result};
 use crate::seal::{mac, sha256, sha256_parts};
 use crate::state::{App, Secrets, Services};
-use crate::{gateway, net, ops, plane, router, workers};
+use crate::{gateway, metering, net, ops, plane, router, workers};
 
 /// Where a server listens.
 #[derive(Debug)]
@@ -81,6 +81,7 @@ impl Server {
             tokio::spawn(workers::run(app.clone(), stopped.clone())),
             tokio::spawn(plane::follow(app.clone(), stopped.clone())),
             tokio::spawn(workers::run_sender(app.clone(), stopped.clone())),
+            tokio::spawn(metering::run(app.clone(), stopped.clone())),
         ];
         if let Some(listener) = self.gateway {
             let door = gateway::Door::open(&app)?;
@@ -113,7 +114,7 @@ async fn open(store: Store, clock: Clock, config: Config) -> Result<(App, Option
         Some(token) => Some(sha256(token.as_bytes())),
         None => None,
     };
-    let services = Services::open(&store, &config).await?;
+    let services = Services::open(&store, &config, &chance, clock.now()).await?;
     let fresh = format!("tny_operator_{}", hex(&chance.bytes::<24>()?));
     let deployment =
         Deployment { operator_hash: given.is_none().then(|| sha256(fresh.as_bytes())), cursor_secret: chance.bytes()? };
@@ -159,12 +160,22 @@ impl Running {
         workers::send_mails(&self.app).await
     }
 
+    /// Makes durable what was recorded of calls, and adds it to the database, as the worker does several times a second.
+    ///
+    /// # Errors
+    /// If the database fails: then it is tried again later.
+    pub async fn ship(&self) -> Result<()> {
+        self.app.metering.journal.sync().await;
+        metering::ship(&self.app).await
+    }
+
     /// Stops accepting, waits for what is in flight, writes down what is left, and closes the database.
     pub async fn stop(self) {
         let _ = self.stop.send(true);
         for task in self.tasks {
             let _ = task.await;
         }
+        metering::finish(&self.app).await;
         self.app.store.close().await;
     }
 }

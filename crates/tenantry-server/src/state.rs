@@ -19,11 +19,12 @@ use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::mail::Mailer;
+use crate::metering::Metering;
 use crate::metrics::Metrics;
 use crate::passkeys;
 use crate::password::Passwords;
 use crate::plane::Plane;
-use crate::problem::Result;
+use crate::problem::{Error, Result};
 use crate::providers::Providers;
 
 /// How long a caller that was let in may queue for a writer without being asked first.
@@ -45,17 +46,19 @@ pub(crate) struct Services {
     mailer: Mailer,
     providers: Providers,
     plane: Plane,
+    metering: Metering,
 }
 
 impl Services {
     /// # Errors
-    /// If the configuration of mail or of providers is none, or the database fails.
-    pub(crate) async fn open(store: &Store, config: &Config) -> Result<Self> {
+    /// If the configuration of mail or of providers is none, the directory of usage cannot be used, or the database fails.
+    pub(crate) async fn open(store: &Store, config: &Config, chance: &Chance, now: Timestamp) -> Result<Self> {
         Ok(Self {
             passwords: Passwords::new()?,
             mailer: Mailer::new(config.smtp_url.as_deref(), config.smtp_ca.as_deref(), &config.mail_from)?,
             providers: Providers::new(&config.providers)?,
             plane: Plane::load(store).await?,
+            metering: Metering::open(&config.usage_dir, chance.bytes()?, now).map_err(Error::internal)?,
         })
     }
 }
@@ -88,6 +91,8 @@ pub struct Shared {
     pub plane: Plane,
     /// How many calls were made of those that are limited.
     pub limiter: Arc<Limiter>,
+    /// Records what calls used.
+    pub metering: Metering,
     /// Writes and sends mails.
     pub mailer: Mailer,
     /// Where users can sign in instead of here.
@@ -117,7 +122,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl App {
     pub(crate) fn new(store: Store, clock: Clock, config: Config, secrets: &Secrets, services: Services) -> Self {
-        let Services { passwords, mailer, providers, plane } = services;
+        let Services { passwords, mailer, providers, plane, metering } = services;
         Self(Arc::new(Shared {
             store,
             clock,
@@ -129,6 +134,7 @@ impl App {
             passwords,
             plane,
             limiter: Arc::default(),
+            metering,
             mailer,
             providers,
             webauthn: passkeys::relying_party(&config.public_url),

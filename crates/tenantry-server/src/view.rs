@@ -21,9 +21,12 @@ use tenantry_core::restriction::{Endpoints, Imposer, Restriction, Target};
 use tenantry_core::role::{Role, RoleRef, check_rank};
 use tenantry_core::session::Session;
 use tenantry_core::snapshot::Fix;
+use tenantry_core::usage::Sums;
 use tenantry_core::{Document, Timestamp};
 use tenantry_gateway::limits::Exhausted;
-use tenantry_store::{AuditRow, Belonging, Child, EnrollmentLink, Lined, Member, Page, Paged, Resource, Share, User};
+use tenantry_store::{
+    AuditRow, Belonging, Child, EnrollmentLink, Lined, Member, Page, Paged, Resource, Share, UsageGroup, UsageRow, User,
+};
 
 /// An instant in RFC 3339, UTC, whole seconds.
 pub(crate) fn instant(at: Timestamp) -> String {
@@ -503,4 +506,20 @@ pub(crate) fn audit_entry(row: &AuditRow) -> api::AuditEntry {
         ip: row.ip.clone(),
         detail: value(&row.detail),
     }
+}
+
+pub(crate) fn usage_row(row: &UsageRow) -> api::UsageRow {
+    let (group, api) = match &row.group {
+        UsageGroup::All | UsageGroup::User(None) => (None, None),
+        UsageGroup::Account(id) => (Some(id.to_string()), None),
+        UsageGroup::User(Some(id)) => (Some(id.to_string()), None),
+        UsageGroup::Key(id) => (Some(id.to_string()), None),
+        UsageGroup::Api(id) => (Some(id.clone()), None),
+        UsageGroup::Endpoint(id, api) => (Some(id.to_string()), Some(api.clone())),
+    };
+    api::UsageRow { from: instant(row.at), group, api, sums: usage_sums(row.sums) }
+}
+
+pub(crate) fn usage_sums(sums: Sums) -> api::UsageSums {
+    api::UsageSums { calls: sums.calls, failures: sums.failures, credits: sums.credits }
 }

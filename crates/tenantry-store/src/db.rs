@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgRow};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
-use sqlx::{Connection as _, PgPool, Postgres, Row as _, Sqlite, SqlitePool, Transaction};
+use sqlx::{AssertSqlSafe, Connection as _, PgPool, Postgres, Row as _, Sqlite, SqlitePool, Transaction};
 use tenantry_core::id::{
     AccountId, AllowlistId, AuditId, EndpointId, Id, InvitationId, KeyId, LinkId, MailId, PasskeyId, RequestId,
     ResourceId, RestrictionId, RoleId, SessionId, ShareId, TicketId, UserId,
@@ -58,6 +58,9 @@ const BY_INDEX: [(&str, &str); 6] = [
     ("jit", "off"),
     ("plan_cache_mode", "force_generic_plan"),
 ];
+
+/// The most rows that are inserted with one statement. What is left over goes in powers of two, so that there are few statements.
+const MOST_ROWS: usize = 64;
 
 /// How long a connection may lie idle before it is asked whether it still works: asking costs a round trip.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
@@ -316,6 +319,31 @@ impl Conn {
         .map_err(database)
     }
 
+    /// Inserts rows of `width` values each, many with one statement. `into` is what stands before the values, `conflict` what
+    /// stands behind them. Answers how many rows were inserted or changed.
+    pub(crate) async fn insert_all(
+        &mut self,
+        into: &'static str,
+        conflict: &'static str,
+        width: usize,
+        values: Vec<Arg>,
+    ) -> Result<u64> {
+        let (mut left, mut values, mut done) = (values.len() / width, values.into_iter(), 0);
+        while left > 0 {
+            let rows = 1 << left.min(MOST_ROWS).ilog2();
+            left -= rows;
+            // Made of texts of ours and numbers.
+            let sql = AssertSqlSafe(format!("{into} VALUES {} {conflict}", places(rows, width)));
+            let values = values.by_ref().take(rows * width);
+            done += match self {
+                Self::Sqlite(tx) => bound!(sql, values).execute(&mut **tx).await.map(|done| done.rows_affected()),
+                Self::Postgres(tx) => bound!(sql, values).execute(&mut **tx).await.map(|done| done.rows_affected()),
+            }
+            .map_err(database)?;
+        }
+        Ok(done)
+    }
+
     /// All rows of a query.
     pub(crate) async fn all(&mut self, sql: &'static str, args: Vec<Arg>) -> Result<Vec<Row>> {
         match self {
@@ -378,6 +406,15 @@ impl Conn {
         }
         .map_err(database)
     }
+}
+
+/// `($1, $2), ($3, $4)`: where the values of two rows of two go.
+fn places(rows: usize, width: usize) -> String {
+    let row = |row: usize| {
+        let places: Vec<_> = (1..=width).map(|column| format!("${}", row * width + column)).collect();
+        format!("({})", places.join(", "))
+    };
+    (0..rows).map(row).collect::<Vec<_>>().join(", ")
 }
 
 /// A row of either engine.

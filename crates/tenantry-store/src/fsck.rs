@@ -257,6 +257,25 @@ const IMPOSSIBLE: &[(&str, &str)] = &[
            (SELECT COUNT(*) FROM ip_allowlist l WHERE l.account_id = a.id)",
     ),
     (
+        "usage by endpoint and by user that differ",
+        "SELECT COUNT(*) AS n FROM (SELECT line_id, day FROM (\
+           SELECT line_id, hour - hour % 86400000000 AS day, calls, failures, credits FROM usage_by_endpoint \
+           UNION ALL SELECT line_id, day, -calls, -failures, -credits FROM usage_by_user) a \
+         GROUP BY line_id, day HAVING SUM(calls) <> 0 OR SUM(failures) <> 0 OR SUM(credits) <> 0) b",
+    ),
+    (
+        "usage by key and by user that differ",
+        "SELECT COUNT(*) AS n FROM (SELECT line_id, day, user_id FROM (\
+           SELECT line_id, day, user_id, calls, failures, credits FROM usage_by_key \
+           UNION ALL SELECT line_id, day, user_id, -calls, -failures, -credits FROM usage_by_user) a \
+         GROUP BY line_id, day, user_id HAVING SUM(calls) <> 0 OR SUM(failures) <> 0 OR SUM(credits) <> 0) b",
+    ),
+    (
+        "usage on a line that is not known, or without the account that was called for",
+        "SELECT COUNT(*) AS n FROM usage_by_user u WHERE NOT EXISTS (\
+           SELECT 1 FROM usage_line l WHERE l.line_id = u.line_id AND l.ancestor_id = l.account_id)",
+    ),
+    (
         "a share with an account that is gone",
         "SELECT COUNT(*) AS n FROM share s WHERE NOT EXISTS (SELECT 1 FROM account a WHERE a.id = s.to_account)",
     ),

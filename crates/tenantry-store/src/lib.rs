@@ -14,6 +14,7 @@
 //! | `membership`, `role`, `invitation` | the same for who belongs to an account |
 //! | `person`, `session`, `ticket`, `ceremony`, `throttle` | users and how they prove who they are, with named doors of their own |
 //! | `catalogue` | the APIs and endpoints, with the operator's door to them |
+//! | `usage` | what calls used: how it gets in exactly once, and how it is asked about |
 //! | `feed` | what the snapshot of the data plane is made of |
 //! | [`fsck`] | the invariants, checked while the deployment runs |
 //!
@@ -49,6 +50,7 @@ pub mod system;
 pub mod tenant;
 mod throttle;
 mod ticket;
+mod usage;
 
 pub use account::{Child, Counts, Lined, SubtreeSize};
 pub use audit::{AuditFilter, AuditRow};
@@ -65,6 +67,7 @@ pub use role::CustomRole;
 pub use session::{NewSession, SessionUse};
 pub use throttle::Count;
 pub use ticket::{DueMail, NewMail, Ticket};
+pub use usage::{UsageGroup, UsageQuery, UsageRow, UsageRun};
 
 pub use tenantry_core::account::Limits;
 

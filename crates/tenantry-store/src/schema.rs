@@ -14,6 +14,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "tree", include_str!("../migrations/0001_tree.sql")),
     (2, "people", include_str!("../migrations/0002_people.sql")),
     (3, "rules", include_str!("../migrations/0003_rules.sql")),
+    (4, "usage", include_str!("../migrations/0004_usage.sql")),
     (5, "limits", include_str!("../migrations/0005_limits.sql")),
 ];
 

@@ -41,7 +41,9 @@ macro_rules! both_engines {
 pub struct Database {
     /// A path for SQLite, a `postgres://` address for PostgreSQL.
     pub url: String,
-    directory: Option<PathBuf>,
+    /// Where the file of SQLite is, and where a server on the database can have its own.
+    pub directory: PathBuf,
+    postgres: bool,
 }
 
 impl Database {
@@ -49,7 +51,7 @@ impl Database {
     #[must_use]
     pub fn sqlite() -> Self {
         let directory = fresh_directory("sqlite");
-        Self { url: directory.join("tenantry.sqlite3").display().to_string(), directory: Some(directory) }
+        Self { url: directory.join("tenantry.sqlite3").display().to_string(), directory, postgres: false }
     }
 
     /// An empty database on the PostgreSQL server that the tests run against.
@@ -70,22 +72,20 @@ impl Database {
             panic!("no database on {server}: {error}");
         }
         let base = server.rsplit_once('/').map_or(server.as_str(), |(base, _)| base);
-        Self { url: format!("{base}/{name}"), directory: None }
+        Self { url: format!("{base}/{name}"), directory: fresh_directory("postgres"), postgres: true }
     }
 
     /// Whether this is PostgreSQL.
     #[must_use]
     pub fn is_postgres(&self) -> bool {
-        self.directory.is_none()
+        self.postgres
     }
 }
 
 impl Drop for Database {
     fn drop(&mut self) {
         // PostgreSQL databases go with their private server.
-        if let Some(directory) = &self.directory {
-            let _ = std::fs::remove_dir_all(directory);
-        }
+        let _ = std::fs::remove_dir_all(&self.directory);
     }
 }
 

@@ -42,7 +42,7 @@ pub(crate) enum Command {
 /// Where the database is.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DatabaseOptions {
-    /// Directory of the embedded database.
+    /// Directory of the embedded database, and of the usage that is not in a database yet. No two servers share one.
     #[arg(long, env = "TENANTRY_DATA_DIR", default_value = "./tenantry-data", value_name = "DIR")]
     pub(crate) data_dir: PathBuf,
     /// A `postgres://` address, instead of the embedded database.
@@ -234,6 +234,7 @@ impl ServeOptions {
                 format!("trusted-proxies: number {} is neither a network nor an address", bad.place + 1)
             })?,
             providers: self.oidc_provider.clone(),
+            usage_dir: self.database.data_dir.join("usage"),
             timeouts: Timeouts {
                 header: seconds(self.header_timeout),
                 idle: seconds(self.idle_timeout),

@@ -20,7 +20,8 @@ pub(crate) async fn run(options: &DemoOptions) -> Result<ExitCode, Failure> {
     let public_url = format!("http://{}", server.control.local_addr()?);
     let location = Location::File(directory.0.join("tenantry.sqlite3"));
     let store = Store::migrate(&location, Limits::DEFAULT).await?;
-    let config = Config { public_url: public_url.clone(), ..Config::default() };
+    let usage_dir = directory.0.join("usage");
+    let config = Config { public_url: public_url.clone(), usage_dir, ..Config::default() };
     let running = server.start(store, Clock::system(), config).await?;
     let demo = plant(&running.app).await?;
     print(&public_url, &running, &demo);

@@ -2,6 +2,7 @@
 
 use tenantry_api as api;
 use tenantry_core::key::Key;
+use tenantry_core::usage::Period;
 use tenantry_store::Lined;
 
 use crate::ctx::Ctx;
@@ -18,8 +19,11 @@ pub(crate) async fn org(ctx: &Ctx) -> Result<Reply<api::Org>> {
 pub(crate) async fn child_orgs(ctx: &Ctx) -> Result<Reply<Vec<api::ChildOrg>>> {
     let mut tx = ctx.read_own().await?;
     let children = tx.children_lined().await?;
-    // Nothing is metered yet, so nothing has been used.
-    let child_org = |child: &Lined| api::ChildOrg { org: view_org(child), credits_used: 0 };
+    let credits = tx.credits_of_children(Period::month_of(ctx.now)).await?;
+    let child_org = |child: &Lined| api::ChildOrg {
+        org: view_org(child),
+        credits_used: credits.get(&child.line.account().id).copied().unwrap_or_default(),
+    };
     ctx.answer(tx, children.iter().map(child_org).collect()).await
 }
 

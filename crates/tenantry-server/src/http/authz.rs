@@ -69,7 +69,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
 /// header which is not there may leave in its place what a client sent under that name, or worse.
 pub(crate) fn identity(allowed: &Allowed) -> [(&'static str, String); 7] {
     [
-        (headers::ACCOUNT, allowed.subject.to_string()),
+        (headers::ACCOUNT, allowed.subject().to_string()),
         (headers::ACTOR, allowed.actor.to_string()),
         (headers::KEY, allowed.key.to_string()),
         (headers::USER, allowed.user.map(|user| user.to_string()).unwrap_or_default()),

@@ -28,4 +28,5 @@ pub(crate) mod restrictions;
 pub(crate) mod roles;
 pub(crate) mod sessions;
 pub(crate) mod settings;
+pub(crate) mod usage;
 pub(crate) mod users;

@@ -38,5 +38,6 @@ mod subtree;
 mod support;
 mod torture;
 mod tree_model;
+mod usage;
 mod users;
 mod wire;

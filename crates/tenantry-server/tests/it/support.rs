@@ -1,6 +1,7 @@
 //! A server of one's own, and typed callers that talk to it over HTTP.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use reqwest::Method;
 use reqwest::header::HeaderMap;
@@ -27,7 +28,7 @@ pub(crate) struct Api {
     pub(crate) running: Running,
     pub(crate) clock: Clock,
     /// Kept for as long as the server runs.
-    _database: Database,
+    pub(crate) database: Database,
     pub(crate) base: String,
     http: reqwest::Client,
 }
@@ -39,22 +40,40 @@ impl Api {
     }
 
     pub(crate) async fn run_with(database: Database, limits: Limits, config: Config, test: impl AsyncFnOnce(&Self)) {
-        let api = Self::start(database, limits, config).await;
+        let api = Self::start(database, Clock::manual(START), limits, config).await;
         test(&api).await;
-        let report = api.running.app.store.fsck().await.expect("fsck");
-        assert_eq!(report.findings, [], "the invariants must hold at the end of every test");
-        api.running.stop().await;
+        api.end().await;
     }
 
-    async fn start(database: Database, limits: Limits, config: Config) -> Self {
+    /// A server that has to be ended.
+    pub(crate) async fn begin(database: Database) -> Self {
+        Self::start(database, Clock::manual(START), Limits::DEFAULT, Config::default()).await
+    }
+
+    /// Checks that the invariants hold, and stops the server.
+    pub(crate) async fn end(self) {
+        let report = self.running.app.store.fsck().await.expect("fsck");
+        assert_eq!(report.findings, [], "the invariants must hold at the end of every test");
+        self.running.stop().await;
+    }
+
+    /// The same deployment after its server was stopped, something was done to its files, and another server was started.
+    pub(crate) async fn restarted(self, meanwhile: impl FnOnce(&Path)) -> Self {
+        let Self { running, clock, database, .. } = self;
+        running.stop().await;
+        meanwhile(&database.directory);
+        Self::start(database, clock, Limits::DEFAULT, Config::default()).await
+    }
+
+    async fn start(database: Database, clock: Clock, limits: Limits, config: Config) -> Self {
         let any: SocketAddr = ([127, 0, 0, 1], 0).into();
         let store = Store::migrate(&Location::from(database.url.as_str()), limits).await.expect("migrate");
         let server = Server::bind(any, any).await.expect("bind").with_gateway(any).await.expect("bind");
-        let clock = Clock::manual(START);
-        let config = Config { operator_token: Some(OPERATOR.to_owned()), ..config };
+        let usage_dir = database.directory.join("usage");
+        let config = Config { operator_token: Some(OPERATOR.to_owned()), usage_dir, ..config };
         let running = server.start(store, clock.clone(), config).await.expect("start");
         let base = format!("http://{}", running.control);
-        Self { running, clock, _database: database, base, http: reqwest::Client::new() }
+        Self { running, clock, database, base, http: reqwest::Client::new() }
     }
 
     pub(crate) fn operator(&self) -> Caller<'_> {

@@ -7,7 +7,7 @@ use tenantry_testkit::{Database, both_engines};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::server::{OPERATOR, Server, Write, data_directory, finish, serve, tamper, tenantry, tenantry_on};
+use crate::server::{OPERATOR, Server, Write, finish, serve, tamper, tenantry, tenantry_on};
 
 both_engines! {
     async fn migrate_prepares_an_empty_database(database) {
@@ -194,7 +194,7 @@ async fn a_short_operator_token_is_refused() {
 
 /// A command line that reads a configuration file with this text.
 fn configured(database: &Database, text: &str, arguments: &[&str]) -> tokio::process::Command {
-    let path = data_directory(database).join("configuration.toml");
+    let path = database.directory.join("configuration.toml");
     std::fs::write(&path, text).unwrap();
     let mut command = tenantry_on(database, arguments);
     command.env("TENANTRY_CONFIG", path);
@@ -234,7 +234,7 @@ async fn a_file_with_a_mistake_is_refused_by_name() {
         assert!(ended.stderr.contains(told), "{text}: {}", ended.stderr);
     }
     let mut command = serve(&database);
-    command.env("TENANTRY_CONFIG", data_directory(&database).join("missing.toml"));
+    command.env("TENANTRY_CONFIG", database.directory.join("missing.toml"));
     let refusal = finish(command).await.refused();
     assert!(refusal.contains("missing.toml: "), "{refusal}");
 }
@@ -242,7 +242,7 @@ async fn a_file_with_a_mistake_is_refused_by_name() {
 #[tokio::test]
 async fn the_authority_of_the_mail_server_is_read_or_refused() {
     let database = Database::sqlite();
-    let path = data_directory(&database).join("ca.pem");
+    let path = database.directory.join("ca.pem");
     let command = || {
         let mut command = serve(&database);
         command.args(["--smtp-url", "smtps://mail.example", "--smtp-ca"]).arg(&path);

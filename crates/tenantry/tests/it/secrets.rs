@@ -6,7 +6,7 @@ use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use tenantry_testkit::{Database, both_engines};
 
-use crate::server::{Api, OPERATOR, Server, Write, data_directory, finish, read, serve, tenantry};
+use crate::server::{Api, OPERATOR, Server, Write, finish, read, serve, tenantry};
 
 /// A name that must stand in the database: a search that does not find it finds nothing.
 const CANARY: &str = "canary-of-the-keys";
@@ -196,12 +196,14 @@ fn traces(secrets: &[String]) -> Vec<(String, &str)> {
     secrets.iter().map(|secret| (trace(secret), secret.as_str())).collect()
 }
 
-/// Searches the files of an embedded database, its write-ahead log included.
+/// Searches the files of an embedded database, its write-ahead log included, and those of usage.
 fn check_files(database: &Database, traces: &[(String, &str)]) {
     if database.is_postgres() {
         return;
     }
-    let files: Vec<_> = std::fs::read_dir(data_directory(database)).unwrap().map(|file| file.unwrap().path()).collect();
+    let of = |directory: &Path| std::fs::read_dir(directory).unwrap().map(|file| file.unwrap().path());
+    let usage = database.directory.join("usage");
+    let files: Vec<_> = of(&database.directory).chain(of(&usage)).filter(|path| path.is_file()).collect();
     let contents: Vec<_> = files.iter().map(|path| std::fs::read(path).unwrap()).collect();
     let found = |text: &str| {
         let holds = |bytes: &Vec<u8>| bytes.windows(text.len()).any(|window| window == text.as_bytes());

@@ -36,17 +36,11 @@ pub(crate) fn tenantry(arguments: &[&str]) -> Command {
 /// A command line of the binary, on a database.
 pub(crate) fn tenantry_on(database: &Database, arguments: &[&str]) -> Command {
     let mut command = tenantry(arguments);
+    command.arg("--data-dir").arg(&database.directory);
     if database.is_postgres() {
         command.arg("--database-url").arg(&database.url);
-    } else {
-        command.arg("--data-dir").arg(data_directory(database));
     }
     command
-}
-
-/// The directory of an embedded database.
-pub(crate) fn data_directory(database: &Database) -> &std::path::Path {
-    std::path::Path::new(&database.url).parent().unwrap()
 }
 
 /// The command line of a server on free ports, without an operator token.
