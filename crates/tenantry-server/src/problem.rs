@@ -40,6 +40,12 @@ impl Error {
         Self::Failed { code: Code::Internal, source: source.into() }
     }
 
+    /// The same with header fields of its own, if there are any.
+    #[must_use]
+    pub fn with(self, fields: Vec<(&'static str, String)>) -> Self {
+        if fields.is_empty() { self } else { Self::With(Box::new(self), fields) }
+    }
+
     /// The same for a proxy that knows no other refusals than 401 and 403.
     #[must_use]
     pub fn narrowed(self) -> Self {

@@ -57,7 +57,7 @@ pub(crate) fn authorize(ctx: &Ctx, waiting: &Waiting) -> Result<Reply<api::Decis
     if let Some(code) = told.code.as_deref().and_then(code_of) {
         let wait = told.retry_after.and_then(|seconds| i64::try_from(seconds).ok()).map(Span::seconds);
         let refusal = Refusal { wait, ..Refusal::new(code, refused(code, told.rule.as_ref())) };
-        return Err(Error::With(Box::new(refusal.into()), limits));
+        return Err(Error::from(refusal).with(limits));
     }
     let actor = told.actor.clone();
     let said = [
