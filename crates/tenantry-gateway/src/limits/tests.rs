@@ -67,7 +67,7 @@ fn where_several_limits_apply_all_count_or_none() {
     let call = |n: usize| [of_key(u8::try_from(n % 10).expect("few"), each), all, above].into_iter();
     assert_eq!(yes(|n| limiter.take(call(n), NOW).is_ok()), 100);
     let left = |applying: Applying| {
-        let report = limiter.peek([applying].into_iter(), NOW).map_or_else(|exceeded| exceeded.report, |report| report);
+        let report = limiter.peek([applying].into_iter(), NOW).unwrap_or_else(|exceeded| exceeded.report);
         report.standings()[0].room.expect("a rate").remaining
     };
     assert_eq!((left(all), left(above)), (0, 900), "who is refused below takes nothing above");
