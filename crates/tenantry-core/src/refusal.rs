@@ -15,6 +15,8 @@ pub enum Kind {
     Malformed,
     /// No credential, or one that does not work.
     Unauthenticated,
+    /// Allowed, but not paid for.
+    Unpaid,
     /// Understood and visible, but not allowed.
     Forbidden,
     /// Unknown, or invisible to this caller: the same answer.
@@ -115,6 +117,9 @@ codes! {
         CodeRequired = "code_required": "The account is protected by an authenticator", "Send `code` as well: six digits of the authenticator, or a recovery code.";
         CodeWrong = "code_wrong": "The code does not fit", "Send the code that the authenticator shows now; each is good once.";
         KeyExpired = "key_expired": "The key has expired", "Use the key that replaced it, or make a new one.";
+    }
+    Unpaid {
+        CreditsExhausted = "credits_exhausted": "There are no credits left for the call", "Ask the account that pays for more.";
     }
     Forbidden {
         AccountSuspended = "account_suspended": "The account, or one above it, is suspended", "An administrator of the account above can activate it again.";
@@ -221,6 +226,7 @@ codes! {
         UpstreamTimeout = "upstream_timeout": "The server behind took too long", "Whether it did what was asked is not known. Nothing was charged.";
     }
     Unavailable {
+        UsageUnrecorded = "usage_unrecorded": "What calls use cannot be recorded at the moment", "Repeat the request after `Retry-After`.";
         UpstreamPaused = "upstream_paused": "The server behind failed several times in a row and is left alone for a moment", "Repeat the request after `Retry-After`.";
         RevisionUnreached = "revision_unreached": "This node does not know of the revision yet", "Repeat the request after `Retry-After`, or check `X-Tenantry-Min-Rev`.";
         DatabaseUnavailable = "database_unavailable": "The database cannot be reached", "Repeat the request after `Retry-After`.";

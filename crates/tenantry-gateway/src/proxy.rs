@@ -21,11 +21,13 @@ use tenantry_core::{Refusal, Timestamp};
 
 use crate::identity::{self, Signed, insert};
 use crate::incoming::{self, Answering};
+use crate::journal::Journal;
 use crate::limits::{Admitted, Fields, Limiter};
 use crate::outgoing::{Outgoing, strip_claims, strip_hops};
+use crate::settle::Charge;
 use crate::upstream::{Address, Upstreams, Way};
 use crate::verdict::{Allowed, Call, Judge, Refused};
-use crate::{headers, tunnel};
+use crate::{headers, lease, tunnel};
 
 /// What we are called in `Via`.
 const NAME: &str = "tenantry";
@@ -50,16 +52,20 @@ pub struct Options {
     pub identity_secret: Option<String>,
     /// The proxies in front that are believed.
     pub proxies: Networks,
+    /// Whether answers wait until what the call used is on the disk.
+    pub usage_before_answer: bool,
 }
 
 /// A gateway. One is shared by all calls.
 pub struct Gateway {
     world: Arc<ArcSwap<Snapshot>>,
     limiter: Arc<Limiter>,
+    journal: Arc<Journal>,
     upstreams: Upstreams,
     timeout: Duration,
     secret: Option<hmac::Key>,
     proxies: Networks,
+    usage_before_answer: bool,
 }
 
 /// A call that has come in.
@@ -76,15 +82,21 @@ pub struct Arrival<'a> {
 }
 
 impl Gateway {
-    /// A gateway that decides by whatever `world` holds at the time, and by what `limiter` counted.
+    /// A gateway that decides by whatever `world` holds at the time, and by what `limiter` counted. What calls use goes into
+    /// `journal`.
     ///
     /// # Errors
     /// What is wrong with the options.
-    pub fn new(world: Arc<ArcSwap<Snapshot>>, limiter: Arc<Limiter>, options: Options) -> Result<Self, String> {
-        let Options { upstream, upstream_ca, timeout, identity_secret, proxies } = options;
+    pub fn new(
+        world: Arc<ArcSwap<Snapshot>>,
+        limiter: Arc<Limiter>,
+        journal: Arc<Journal>,
+        options: Options,
+    ) -> Result<Self, String> {
+        let Options { upstream, upstream_ca, timeout, identity_secret, proxies, usage_before_answer } = options;
         let secret = identity_secret.map(|secret| hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()));
         let upstreams = Upstreams::new(upstream, upstream_ca.as_deref(), timeout)?;
-        Ok(Self { world, limiter, upstreams, timeout, secret, proxies })
+        Ok(Self { world, limiter, journal, upstreams, timeout, secret, proxies, usage_before_answer })
     }
 
     /// Takes a call through all phases.
@@ -98,8 +110,9 @@ impl Gateway {
     ) -> Result<Response<Answering<Admitted>>, Refused> {
         let (allowed, admitted) = self.decide(arrival, &request)?;
         let way = self.upstreams.way(allowed.endpoint, allowed.upstream.as_deref())?;
-        let response = self.forward(arrival, request, &allowed, &way).await?;
-        Ok(self.settle(arrival, &allowed, admitted, response))
+        let charge = self.reserve(arrival, allowed)?;
+        let response = self.forward(arrival, request, charge.allowed(), &way).await?;
+        Ok(self.settle(arrival, charge, admitted, response).await)
     }
 
     /// Receives and decides: reads what the call is, and asks the snapshot whether it may happen.
@@ -126,6 +139,15 @@ impl Gateway {
             monotonic: arrival.monotonic,
         };
         judge.admit(&call)
+    }
+
+    /// Sets aside what the call may cost. From here on it is recorded, however it ends.
+    fn reserve(&self, arrival: &Arrival<'_>, allowed: Allowed) -> Result<Charge, Refused> {
+        if !self.journal.has_room() {
+            return Err(Code::UsageUnrecorded.into());
+        }
+        let reserved = lease::reserve(None, allowed.cost)?;
+        Ok(Charge::new(Arc::clone(&self.journal), allowed, arrival.now, reserved))
     }
 
     /// Sends the call on, and waits for the head of its answer.
@@ -184,10 +206,10 @@ impl Gateway {
     }
 
     /// Settles the call by its answer, which is passed on while it comes in.
-    fn settle(
+    async fn settle(
         &self,
         arrival: &Arrival<'_>,
-        allowed: &Allowed,
+        charge: Charge,
         mut admitted: Admitted,
         forwarded: Forwarded,
     ) -> Response<Answering<Admitted>> {
@@ -207,8 +229,13 @@ impl Gateway {
         }
         fields.append(VIA, via(parts.version));
         insert(fields, headers::REQUEST_ID, arrival.id);
-        insert(fields, headers::ACTOR, &allowed.actor.to_string());
-        insert(fields, headers::SUBJECT, &allowed.subject().to_string());
+        insert(fields, headers::ACTOR, &charge.allowed().actor.to_string());
+        insert(fields, headers::SUBJECT, &charge.allowed().subject().to_string());
+        let settled = charge.answered(parts.status.as_u16());
+        insert(fields, headers::COST, &settled.credits.to_string());
+        if let Some(position) = settled.position.filter(|_| self.usage_before_answer) {
+            self.journal.durable(position).await;
+        }
         if let Some(Fields { policy, limit }) = limits {
             insert(fields, headers::RATE_LIMIT_POLICY, &policy);
             insert(fields, headers::RATE_LIMIT, &limit);

@@ -36,6 +36,8 @@ pub struct Config {
     pub identity_secret: Option<String>,
     /// Where usage is kept until it is in the database. Only this server has it.
     pub usage_dir: PathBuf,
+    /// Whether answers of the gateway wait until what the call used is on the disk.
+    pub usage_before_answer: bool,
     /// How long things may take.
     pub timeouts: Timeouts,
 }
@@ -96,6 +98,7 @@ impl Default for Config {
             upstream_ca: None,
             identity_secret: None,
             usage_dir: PathBuf::from("tenantry-data/usage"),
+            usage_before_answer: false,
             timeouts: Timeouts::default(),
         }
     }

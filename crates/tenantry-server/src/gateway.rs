@@ -47,12 +47,13 @@ impl Door {
             timeout: config.timeouts.upstream,
             identity_secret: config.identity_secret.clone(),
             proxies: config.trusted_proxies.clone(),
+            usage_before_answer: config.usage_before_answer,
         };
+        let journal = Arc::clone(&app.metering.journal);
+        let gateway = Gateway::new(app.plane.world(), Arc::clone(&app.limiter), journal, options);
         Ok(Self {
             app: app.clone(),
-            gateway: Arc::new(
-                Gateway::new(app.plane.world(), Arc::clone(&app.limiter), options).map_err(Error::internal)?,
-            ),
+            gateway: Arc::new(gateway.map_err(Error::internal)?),
             beside: net::routes(router::beside(app)),
             paths: router::bare_paths().into(),
         })

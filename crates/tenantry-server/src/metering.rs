@@ -32,7 +32,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// The journal, and what is on its way to the database.
 pub struct Metering {
     /// Where records go.
-    pub journal: Journal,
+    pub journal: Arc<Journal>,
     batches: Arc<Mutex<Batches>>,
     /// What the database did not take. Held by who ships: one at a time, so that who waits for it finds all of it shipped.
     shipping: tokio::sync::Mutex<Option<Gathered>>,
@@ -57,7 +57,7 @@ impl Metering {
     pub(crate) fn open(directory: &Path, fresh: [u8; 16], now: Timestamp) -> io::Result<Self> {
         let (journal, batches) = Journal::open(directory, fresh, now)?;
         Ok(Self {
-            journal,
+            journal: Arc::new(journal),
             batches: Arc::new(Mutex::new(batches)),
             shipping: tokio::sync::Mutex::default(),
             as_of: AtomicI64::new(i64::MIN),

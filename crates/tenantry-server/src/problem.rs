@@ -103,6 +103,7 @@ pub const fn status(kind: Kind) -> StatusCode {
     match kind {
         Kind::Malformed => StatusCode::BAD_REQUEST,
         Kind::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Kind::Unpaid => StatusCode::PAYMENT_REQUIRED,
         Kind::Forbidden => StatusCode::FORBIDDEN,
         Kind::NotFound => StatusCode::NOT_FOUND,
         Kind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -131,7 +132,7 @@ fn grpc_code(code: Code) -> tonic::Code {
         Kind::NotFound | Kind::Gone => tonic::Code::NotFound,
         Kind::Conflict => tonic::Code::Aborted,
         Kind::Stale => tonic::Code::FailedPrecondition,
-        Kind::TooLarge | Kind::Throttled => tonic::Code::ResourceExhausted,
+        Kind::TooLarge | Kind::Throttled | Kind::Unpaid => tonic::Code::ResourceExhausted,
         Kind::Internal => tonic::Code::Internal,
         Kind::GatewayTimeout => tonic::Code::DeadlineExceeded,
         Kind::BadGateway | Kind::Unavailable => tonic::Code::Unavailable,

@@ -119,6 +119,10 @@ pub(crate) struct ServeOptions {
     /// A PEM file with certificates of authorities that servers behind the gateway may be signed by, besides the usual ones.
     #[arg(long, env = "TENANTRY_UPSTREAM_CA", value_name = "FILE")]
     pub(crate) upstream_ca: Option<PathBuf>,
+    /// Has answers of the gateway wait until what the call used is on the disk: then not even a power failure loses a record of
+    /// an answered call.
+    #[arg(long, env = "TENANTRY_USAGE_BEFORE_ANSWER")]
+    pub(crate) usage_before_answer: bool,
     /// What the servers behind can check with that it is Tenantry who says who calls: the key of `X-Tenantry-Signature`.
     #[arg(
         long,
@@ -228,6 +232,7 @@ impl ServeOptions {
             upstream: self.upstream.clone(),
             upstream_ca: certificates("upstream-ca", self.upstream_ca.as_deref())?,
             identity_secret: self.identity_secret.clone(),
+            usage_before_answer: self.usage_before_answer,
             mail_from: self.mail_from.clone(),
             secret: self.secret.clone(),
             trusted_proxies: Networks::parse(&self.trusted_proxies).map_err(|bad| {

@@ -77,6 +77,7 @@ async fn misbehave(mut stream: TcpStream) {
             let _ = stream.set_zero_linger();
             sent
         }
+        "missing" => send(&mut stream, "HTTP/1.1 404 Not Found\r\ncontent-length: 2\r\n\r\n{}").await,
         "garbage" => send(&mut stream, "nonsense\r\n\r\n").await,
         "switch" => {
             send(&mut stream, "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: odd\r\n\r\n").await

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures_util::{SinkExt as _, StreamExt as _};
 use reqwest::Method;
 use ring::hmac;
-use serde_json::json;
+use serde_json::{Value, json};
 use tenantry_server::{Config, Timeouts};
 use tenantry_store::Limits;
 use tenantry_testkit::peers::free_port;
@@ -135,6 +135,51 @@ both_engines! {
             while call(&one, api, Method::GET, "/voice/a").send().await.expect("an answer").status().as_u16() == 429 {
                 assert!(started.elapsed() < Duration::from_secs(5), "the place is free again");
             }
+        }).await;
+    }
+
+    async fn what_calls_use_is_metered(database) {
+        let config = Config { usage_before_answer: true, ..config() };
+        Api::run_with(database, Limits::DEFAULT, config, async |api| {
+            sell(api, "voice", &format!("http://{}", behind::echo().await)).await;
+            sell(api, "odd", &format!("http://{}", behind::odd().await)).await;
+            let [parent, account] = api.line("Acme").await;
+            let member = api.member(&account, "ann", "member").await;
+            let made = member.post(&format!("/v1/accounts/{account}/keys"), json!({"name": "k"})).await.created();
+            let key = api.key(&made.text("secret"));
+            for _ in 0..3 {
+                assert_eq!(get(&key, api, "/voice/a").await.ok().header("x-credits-cost"), "3");
+            }
+            // What the API refuses, does not do, or does not answer costs nothing; what never gets there is no call.
+            assert_eq!(call(&key, api, Method::GET, "/odd/missing").send().await.expect("an answer").headers()["x-credits-cost"], "0");
+            get(&key, api, "/odd/garbage").await.refused(502, "upstream_failed");
+            get(&key, api, "/nothing").await.refused(404, "endpoint_unknown");
+            // Nor does a client that went away before there was an answer.
+            let gone = call(&key, api, Method::GET, "/odd/hang").timeout(Duration::from_millis(100)).send().await;
+            assert!(gone.is_err());
+            let parents = api.key_of(&parent).await.assuming(&account);
+            get(&parents, api, "/voice/a").await.ok();
+
+            let started = Instant::now();
+            let rows = async |group: &str| {
+                api.running.ship().await.expect("shipped");
+                let used = api.operator().get(&format!("/v1/accounts/{account}/usage?granularity=day&groupBy={group}")).await.ok();
+                let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+                let row = |row: &Value| (text(&row["group"]), row["calls"].as_i64(), row["failures"].as_i64(), row["credits"].as_i64());
+                used.body["data"].as_array().expect("rows").iter().map(row).collect::<Vec<_>>()
+            };
+            // The one who went away is noticed a moment later.
+            while rows("account").await != [(account.clone(), Some(7), Some(3), Some(12))] {
+                assert!(started.elapsed() < Duration::from_secs(10), "{:?}", rows("account").await);
+            }
+            assert_eq!(rows("api").await, [
+                ("odd".to_owned(), Some(3), Some(3), Some(0)),
+                ("voice".to_owned(), Some(4), Some(0), Some(12)),
+            ]);
+            let of_member = rows("user").await.into_iter().find(|(user, ..)| *user == member.id);
+            assert_eq!(of_member, Some((member.id.clone(), Some(6), Some(3), Some(9))));
+            let children = api.key_of(&parent).await.get("/org/child_orgs").await.ok();
+            assert_eq!(children.body[0]["creditsUsed"], 12);
         }).await;
     }
 
