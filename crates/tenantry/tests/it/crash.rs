@@ -85,7 +85,7 @@ async fn a_first_start_may_die_on_postgres() {
 }
 
 #[expect(clippy::disallowed_methods, reason = "how long the test runs is for whoever starts it to say")]
-fn setting(name: &str) -> Option<u64> {
+pub(crate) fn setting(name: &str) -> Option<u64> {
     Some(std::env::var(name).ok()?.parse().expect("a number"))
 }
 

@@ -4,7 +4,10 @@
 mod cli;
 #[cfg(test)]
 mod crash;
+#[cfg(test)]
 mod gateway;
+#[cfg(test)]
+mod metering;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
