@@ -158,6 +158,11 @@ impl Journal {
     /// # Errors
     /// If the directory cannot be written to, or is in use by another process.
     pub fn open(path: &Path, fresh: [u8; 16], now: Timestamp) -> io::Result<(Self, Batches)> {
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        Self::open_unnamed(path, fresh, now).map_err(named)
+    }
+
+    fn open_unnamed(path: &Path, fresh: [u8; 16], now: Timestamp) -> io::Result<(Self, Batches)> {
         let directory = Directory::open(path)?;
         let segments: BTreeMap<_, _> = directory.segments()?.into_iter().map(Extent::closed).collect();
         let newest = segments.last_key_value().map_or(0, |(segment, _)| segment.epoch);

@@ -20,8 +20,10 @@ use crate::net::told_to_stop;
 use crate::problem::{Error, Result};
 use crate::state::App;
 
-/// About how many records go into the database in one transaction, which others wait for.
-const AT_ONCE: u32 = 8_192;
+/// So many sums are enough for one transaction, which others wait for.
+const MOST_ROWS: usize = 65_536;
+/// And so many records, of which there may be many in one sum.
+const MOST_RECORDS: i64 = 262_144;
 /// How long records gather before they are shipped.
 const GATHER: Duration = Duration::from_millis(200);
 /// How often it is looked whether all is in, where nothing is recorded.
@@ -33,11 +35,17 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 pub struct Metering {
     /// Where records go.
     pub journal: Arc<Journal>,
-    batches: Arc<Mutex<Batches>>,
-    /// What the database did not take. Held by who ships: one at a time, so that who waits for it finds all of it shipped.
-    shipping: tokio::sync::Mutex<Option<Gathered>>,
+    shipment: Arc<Mutex<Shipment>>,
+    /// Held by who ships: one at a time, so that who waits for it finds everything shipped.
+    shipping: tokio::sync::Mutex<()>,
     /// When everything was in, in microseconds; before the first time, the beginning of time.
     as_of: AtomicI64,
+}
+
+/// The reader of the journal, and what it read last, until the database has taken it.
+struct Shipment {
+    batches: Batches,
+    gathered: Option<Arc<Gathered>>,
 }
 
 /// Batches, added up.
@@ -58,7 +66,7 @@ impl Metering {
         let (journal, batches) = Journal::open(directory, fresh, now)?;
         Ok(Self {
             journal: Arc::new(journal),
-            batches: Arc::new(Mutex::new(batches)),
+            shipment: Arc::new(Mutex::new(Shipment { batches, gathered: None })),
             shipping: tokio::sync::Mutex::default(),
             as_of: AtomicI64::new(i64::MIN),
         })
@@ -69,12 +77,27 @@ impl Metering {
         Some(Timestamp(self.as_of.load(Ordering::Relaxed))).filter(|at| at.0 != i64::MIN)
     }
 
-    /// Does something with the reader, which may wait for the disk.
-    async fn read<T: Send + 'static>(&self, work: impl FnOnce(&mut Batches) -> T + Send + 'static) -> Result<T> {
-        let batches = Arc::clone(&self.batches);
-        let done =
-            tokio::task::spawn_blocking(move || work(&mut batches.lock().unwrap_or_else(PoisonError::into_inner)));
-        done.await.map_err(Error::internal)
+    /// Does something with what is to be shipped, which may wait for the disk.
+    async fn shipment<T: Send + 'static>(&self, work: impl FnOnce(&mut Shipment) -> T + Send + 'static) -> Result<T> {
+        let shipment = Arc::clone(&self.shipment);
+        let work = move || work(&mut shipment.lock().unwrap_or_else(PoisonError::into_inner));
+        tokio::task::spawn_blocking(work).await.map_err(Error::internal)
+    }
+}
+
+impl Shipment {
+    /// What the database has to take next, if there is anything.
+    fn next(&mut self) -> io::Result<Option<Arc<Gathered>>> {
+        if self.gathered.is_none() {
+            self.gathered = gather(&mut self.batches)?.map(Arc::new);
+        }
+        Ok(self.gathered.clone())
+    }
+
+    /// Says up to which batch the database has taken them.
+    fn settle(&mut self, seq: i64) {
+        self.gathered = None;
+        self.batches.settle(seq);
     }
 }
 
@@ -90,45 +113,31 @@ impl App {
 
 /// The next batches, if there are any.
 fn gather(batches: &mut Batches) -> io::Result<Option<Gathered>> {
-    let Some(found) = batches.next_run(AT_ONCE)? else { return Ok(None) };
-    let mut tally = Tally::default();
-    let mut damaged = found.missing();
-    for batch in &found.batches {
+    let (mut tally, mut damaged) = (Tally::default(), 0);
+    let found = batches.next_run(|batch| {
         match batch.records() {
             Some(records) => records.iter().for_each(|usage| tally.add(usage)),
             None => damaged += 1,
         }
-    }
-    let run = UsageRun { node: found.stream.node, epoch: found.stream.epoch, after: found.after, last: found.last() };
-    let batches = found.batches.len() as u64;
-    Ok(Some(Gathered { run, tally, batches, damaged: damaged.unsigned_abs() }))
+        tally.rows() < MOST_ROWS && tally.records() < MOST_RECORDS
+    })?;
+    let Some(found) = found else { return Ok(None) };
+    damaged += found.missing();
+    let run = UsageRun { node: found.stream.node, epoch: found.stream.epoch, after: found.after, last: found.last };
+    Ok(Some(Gathered { run, tally, batches: found.batches.unsigned_abs(), damaged: damaged.unsigned_abs() }))
 }
 
-/// Ships what is durable, until nothing is left.
+/// Ships what is durable, until nothing is left. What the database does not take is tried again by whoever ships next.
 pub(crate) async fn ship(app: &App) -> Result<()> {
     let metering = &app.metering;
-    let mut waiting = metering.shipping.lock().await;
+    let _alone = metering.shipping.lock().await;
     let begun = app.clock.now();
-    loop {
-        let gathered = match waiting.take() {
-            Some(gathered) => gathered,
-            None => match metering.read(gather).await?.map_err(Error::internal)? {
-                Some(gathered) => gathered,
-                None => break,
-            },
-        };
-        let applied = app.store.usage_apply(gathered.run, &gathered.tally, app.clock.now()).await;
-        let seq = match applied {
-            Ok(seq) => seq,
-            Err(error) => {
-                *waiting = Some(gathered);
-                return Err(error.into());
-            }
-        };
+    while let Some(gathered) = metering.shipment(Shipment::next).await?.map_err(Error::internal)? {
+        let seq = app.store.usage_apply(gathered.run, &gathered.tally).await?;
         if seq == gathered.run.last {
             note(app, &gathered);
         }
-        metering.read(move |batches| batches.settle(seq)).await?;
+        metering.shipment(move |shipment| shipment.settle(seq)).await?;
     }
     metering.as_of.store(begun.0, Ordering::Relaxed);
     Ok(())

@@ -4,10 +4,9 @@
 -- Up to which batch the usage that a node recorded since one of its starts is in. Rows stay for good: by them a batch is known
 -- that comes again, whenever that is.
 CREATE TABLE usage_cursor (
-    node_id    UUID   NOT NULL,
-    epoch      BIGINT NOT NULL,
-    seq        BIGINT NOT NULL,
-    applied_at BIGINT NOT NULL,
+    node_id UUID   NOT NULL,
+    epoch   BIGINT NOT NULL,
+    seq     BIGINT NOT NULL,
     CONSTRAINT usage_cursor_pk PRIMARY KEY (node_id, epoch)
 );
 

@@ -42,6 +42,12 @@ pub struct Used {
     pub keys: BTreeMap<KeyDay, (String, Sums)>,
 }
 
+impl Used {
+    fn rows(&self) -> usize {
+        self.endpoints.len() + self.users.len() + self.keys.len()
+    }
+}
+
 /// A day of a key at an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KeyDay {
@@ -67,6 +73,7 @@ impl KeyDay {
 pub struct Tally {
     lines: BTreeMap<Line, Used>,
     records: i64,
+    rows: usize,
 }
 
 impl Tally {
@@ -75,9 +82,11 @@ impl Tally {
         let (hour, day) = (Granularity::Hour.start(usage.at), Granularity::Day.start(usage.at));
         let sums = Sums::of(usage);
         let used = self.lines.entry(usage.line).or_default();
+        let before = used.rows();
         add_to(&mut used.endpoints, (hour, usage.endpoint), usage.api, sums);
         used.users.entry((day, usage.user)).or_default().add(sums);
         add_to(&mut used.keys, KeyDay::of(usage), usage.api, sums);
+        self.rows += used.rows() - before;
         self.records += 1;
     }
 
@@ -85,6 +94,12 @@ impl Tally {
     #[must_use]
     pub const fn records(&self) -> i64 {
         self.records
+    }
+
+    /// How many sums they come to.
+    #[must_use]
+    pub const fn rows(&self) -> usize {
+        self.rows
     }
 
     /// What was used, line by line.
@@ -119,6 +134,7 @@ mod tests {
             let usages = || records.iter().map(super::super::tests::Record::usage);
             let (hour, day) = (|at| Granularity::Hour.start(at), |at| Granularity::Day.start(at));
             let (mut by_endpoint, mut by_user, mut by_key) = (0, 0, 0);
+            prop_assert_eq!(tally.rows(), tally.lines().map(|(_, used)| used.rows()).sum::<usize>());
             for (line, used) in tally.lines() {
                 let here = || usages().filter(|usage| usage.line == *line);
                 for ((at, endpoint), (api, sums)) in &used.endpoints {

@@ -42,28 +42,24 @@ impl Batch {
     }
 }
 
-/// Some batches of one stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Some batches of one stream, in their order; never none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Run {
     /// Whose.
     pub stream: Stream,
     /// They are those that follow this one.
     pub after: i64,
-    /// The batches, in their order; never none.
-    pub batches: Vec<Batch>,
+    /// The number of the last one.
+    pub last: i64,
+    /// How many there are.
+    pub batches: i64,
 }
 
 impl Run {
-    /// The number of the last one.
-    #[must_use]
-    pub fn last(&self) -> i64 {
-        self.batches.last().map_or(self.after, |batch| batch.seq)
-    }
-
     /// How many are missing among them.
     #[must_use]
-    pub fn missing(&self) -> i64 {
-        self.last() - self.after - i64::try_from(self.batches.len()).unwrap_or(i64::MAX)
+    pub const fn missing(&self) -> i64 {
+        self.last - self.after - self.batches
     }
 }
 
@@ -108,14 +104,15 @@ impl Batches {
         Self { shared, reading: None, behind: None, passed: Vec::new(), stream: None, done: 0, settled: 0 }
     }
 
-    /// The next batches, with at least `most` records if there are so many. Each run has to be settled before the next is
-    /// asked for. `None` if nothing more is durable.
+    /// The next batches, as many as are taken: `take` says of each whether another one is wanted. A run has to be settled before
+    /// the next is asked for. `None` if nothing more is durable.
     ///
     /// # Errors
     /// If a file cannot be read, or was written by a newer program.
-    pub fn next_run(&mut self, most: u32) -> io::Result<Option<Run>> {
-        let (mut run, mut records) = (None::<Run>, 0);
-        while records < most {
+    pub fn next_run(&mut self, mut take: impl FnMut(&Batch) -> bool) -> io::Result<Option<Run>> {
+        let mut run = None::<Run>;
+        let mut more = true;
+        while more {
             let batch = match self.next_batch(run.is_some()) {
                 Ok(Some(batch)) => batch,
                 // What was read so far is good; who asks again is told.
@@ -124,10 +121,11 @@ impl Batches {
                 Ok(None) => break,
             };
             let Some(stream) = self.stream else { break };
-            records += batch.records;
-            let (after, seq) = (self.done, batch.seq);
-            run.get_or_insert_with(|| Run { stream, after, batches: Vec::new() }).batches.push(batch);
-            self.done = seq;
+            let after = self.done;
+            let run = run.get_or_insert(Run { stream, after, last: after, batches: 0 });
+            (run.last, run.batches) = (batch.seq, run.batches + 1);
+            self.done = batch.seq;
+            more = take(&batch);
         }
         if run.is_none() {
             self.forget();

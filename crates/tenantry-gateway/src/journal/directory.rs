@@ -49,14 +49,13 @@ pub(super) struct Directory {
 impl Directory {
     /// Makes the directory if it is missing, and takes its lock.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(named)?;
-        let lock = private().truncate(false).open(path.join(LOCK)).map_err(named)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        let lock = private().truncate(false).open(path.join(LOCK))?;
         lock.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => named(io::Error::new(io::ErrorKind::ResourceBusy, "in use by another process")),
-            TryLockError::Error(error) => named(error),
+            TryLockError::WouldBlock => io::Error::new(io::ErrorKind::ResourceBusy, "in use by another process"),
+            TryLockError::Error(error) => error,
         })?;
-        let handle = File::open(path).map_err(named)?;
+        let handle = File::open(path)?;
         Ok(Self {
             path: path.to_owned(),
             handle,
@@ -77,7 +76,7 @@ impl Directory {
     /// more. Without that, the number of a batch could be one that was given before.
     pub(super) fn begin(&self, fresh: [u8; 16], now: i64, newest: i64) -> io::Result<Stream> {
         let path = self.path.join(NODE);
-        let wrong = || io::Error::new(io::ErrorKind::InvalidData, format!("{} does not name a node", path.display()));
+        let wrong = || io::Error::new(io::ErrorKind::InvalidData, "the file `node` does not name one");
         let last = match fs::read_to_string(&path) {
             Ok(text) => read_node(&text).ok_or_else(wrong)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Stream { node: fresh, epoch: 0 },

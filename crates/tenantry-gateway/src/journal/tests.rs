@@ -11,7 +11,7 @@ use tenantry_core::usage::{Line, Outcome};
 use tenantry_testkit::fresh_directory;
 
 use super::*;
-use crate::journal::batches::Run;
+use crate::journal::batches::{Batch, Run};
 
 const NODE: [u8; 16] = [7; 16];
 const NOW: Timestamp = Timestamp(1_000);
@@ -86,12 +86,12 @@ struct Fake {
 }
 
 impl Fake {
-    fn apply(&mut self, run: &Run) -> i64 {
+    fn apply(&mut self, (run, found): &(Run, Vec<Batch>)) -> i64 {
         let cursor = self.cursors.entry((run.stream.node, run.stream.epoch)).or_default();
         if *cursor == run.after {
-            *cursor = run.last();
+            *cursor = run.last;
             self.missing += run.missing();
-            for batch in &run.batches {
+            for batch in found {
                 for found in batch.records().expect("records") {
                     let n = u64::try_from(u128::from_be_bytes(found.key.bytes())).expect("a number");
                     assert_eq!(found, usage(n));
@@ -102,18 +102,28 @@ impl Fake {
         *cursor
     }
 
-    fn ship(&mut self, batches: &mut Batches, most: u32) {
-        while let Some(run) = batches.next_run(most).expect("readable") {
+    fn ship(&mut self, batches: &mut Batches, most: usize) {
+        while let Some(run) = next_run(batches, most) {
             batches.settle(self.apply(&run));
         }
     }
+}
+
+/// The next batches, up to `most`.
+fn next_run(batches: &mut Batches, most: usize) -> Option<(Run, Vec<Batch>)> {
+    let mut found = Vec::new();
+    let run = batches.next_run(|batch| {
+        found.push(batch.clone());
+        found.len() < most
+    });
+    run.expect("readable").map(|run| (run, found))
 }
 
 #[tokio::test]
 async fn what_is_durable_is_read_once_and_in_order() {
     let (place, mut fake) = (Place::new(), Fake::default());
     let (journal, mut batches) = place.open();
-    assert_eq!(batches.next_run(1).expect("readable"), None);
+    assert_eq!(next_run(&mut batches, 1), None);
     for round in 0..20 {
         append(&journal, round * 100..(round + 1) * 100);
         assert!(journal.sync().await);
@@ -138,8 +148,7 @@ async fn a_crash_loses_nothing_that_is_durable_and_doubles_nothing() {
     assert!(journal.sync().await);
     // Some of it is in the database already, and more is written.
     for _ in 0..3 {
-        let run = batches.next_run(50).expect("readable");
-        if let Some(run) = run {
+        if let Some(run) = next_run(&mut batches, 1) {
             batches.settle(fake.apply(&run));
         }
     }
@@ -190,7 +199,7 @@ async fn what_was_not_settled_stays() {
         let (journal, mut batches) = place.open();
         append(&journal, round * 1_000..(round + 1) * 1_000);
         assert!(journal.sync().await);
-        while batches.next_run(100).expect("readable").is_some() {}
+        while next_run(&mut batches, 2).is_some() {}
     }
     let (_journal, mut batches) = place.open();
     let mut fake = Fake::default();

@@ -2,7 +2,6 @@
 
 use ring::digest::{Context, SHA256};
 use tenantry_core::id::Id as _;
-use tenantry_core::time::Timestamp;
 use tenantry_core::usage::{Line, Sums, Tally};
 use uuid::Uuid;
 
@@ -42,14 +41,14 @@ impl Store {
     ///
     /// # Errors
     /// If the database fails. Then the same run can be tried again, also if it is in.
-    pub async fn usage_apply(&self, run: UsageRun, tally: &Tally, now: Timestamp) -> Result<i64> {
+    pub async fn usage_apply(&self, run: UsageRun, tally: &Tally) -> Result<i64> {
         let node = Arg::Id(Some(Uuid::from_bytes(run.node)));
         let mut conn = self.db.begin_write().await?;
         let seq = conn
             .one(
-                "INSERT INTO usage_cursor (node_id, epoch, seq, applied_at) VALUES ($1, $2, 0, $3) \
+                "INSERT INTO usage_cursor (node_id, epoch, seq) VALUES ($1, $2, 0) \
                  ON CONFLICT (node_id, epoch) DO UPDATE SET seq = usage_cursor.seq RETURNING seq",
-                vec![node.clone(), run.epoch.into(), now.into()],
+                vec![node.clone(), run.epoch.into()],
             )
             .await?
             .int("seq")?;
@@ -59,8 +58,8 @@ impl Store {
         }
         add(&mut conn, tally).await?;
         conn.execute(
-            "UPDATE usage_cursor SET seq = $3, applied_at = $4 WHERE node_id = $1 AND epoch = $2",
-            vec![node, run.epoch.into(), run.last.into(), now.into()],
+            "UPDATE usage_cursor SET seq = $3 WHERE node_id = $1 AND epoch = $2",
+            vec![node, run.epoch.into(), run.last.into()],
         )
         .await?;
         conn.commit().await?;

@@ -9,7 +9,6 @@ use tenantry_testkit::{Database, Random, both_engines};
 use super::*;
 use crate::{Location, Store};
 
-const NOW: Timestamp = Timestamp(1);
 const RUN: UsageRun = UsageRun { node: [7; 16], epoch: 5, after: 0, last: 3 };
 
 async fn open(database: &Database) -> Store {
@@ -62,24 +61,24 @@ both_engines! {
     async fn a_run_counts_once_however_often_it_comes(database) {
         let (store, mut tally, mut random) = (open(&database).await, Tally::default(), Random::new(1));
         count(&mut tally, 300, &mut random);
-        assert_eq!(store.usage_apply(RUN, &tally, NOW).await.expect("apply"), 3);
+        assert_eq!(store.usage_apply(RUN, &tally).await.expect("apply"), 3);
         let once = stored(&store).await;
         assert!(once.values().map(|sums| sums.calls).sum::<i64>() == 900 && once.len() > 100, "{}", once.len());
         // The same again, one that overlaps, and one behind a gap.
         for run in [RUN, UsageRun { last: 9, ..RUN }, UsageRun { after: 2, last: 4, ..RUN }, UsageRun { after: 4, last: 5, ..RUN }] {
-            assert_eq!(store.usage_apply(run, &tally, NOW).await.expect("apply"), 3, "{run:?}");
+            assert_eq!(store.usage_apply(run, &tally).await.expect("apply"), 3, "{run:?}");
         }
         assert_eq!(stored(&store).await, once);
         // What follows is added, and so is what another node, or another start, calls by the same numbers.
         let mut all = once.clone();
         for run in [UsageRun { after: 3, last: 4, ..RUN }, UsageRun { node: [8; 16], ..RUN }, UsageRun { epoch: 6, ..RUN }] {
-            assert_eq!(store.usage_apply(run, &tally, NOW).await.expect("apply"), run.last);
+            assert_eq!(store.usage_apply(run, &tally).await.expect("apply"), run.last);
             all.iter_mut().for_each(|(row, sums)| sums.add(once[row]));
             assert_eq!(stored(&store).await, all, "{run:?}");
         }
         // Nothing but the number of a batch may be in it.
         let empty = UsageRun { after: 4, last: 40, ..RUN };
-        assert_eq!(store.usage_apply(empty, &Tally::default(), NOW).await.expect("apply"), 40);
+        assert_eq!(store.usage_apply(empty, &Tally::default()).await.expect("apply"), 40);
         assert_eq!(stored(&store).await, all);
     }
 
@@ -102,7 +101,7 @@ both_engines! {
                     count(&mut tally, 200, &mut Random::new(u64::from(node) * 100 + round));
                     let after = round.cast_signed();
                     let run = UsageRun { node: [node; 16], epoch: 1, after, last: after + 1 };
-                    assert_eq!(store.usage_apply(run, &tally, NOW).await.expect("apply"), run.last);
+                    assert_eq!(store.usage_apply(run, &tally).await.expect("apply"), run.last);
                 }
             }));
         }
@@ -113,7 +112,7 @@ both_engines! {
         let together = stored(&store).await;
         let alone = Database::sqlite();
         let other = open(&alone).await;
-        other.usage_apply(RUN, &whole, NOW).await.expect("apply");
+        other.usage_apply(RUN, &whole).await.expect("apply");
         assert_eq!(stored(&other).await, together);
     }
 

@@ -94,6 +94,14 @@ both_engines! {
         assert_eq!(second.stop().await.succeeded(), "");
     }
 
+    async fn two_servers_do_not_share_a_directory(database) {
+        let mut server = Server::start(&database).await;
+        let refusal = finish(serve(&database)).await.refused();
+        assert!(refusal.contains("usage: in use by another process"), "{refusal}");
+        server.stop().await.succeeded();
+        Server::start(&database).await.stop().await.succeeded();
+    }
+
     async fn what_was_sealed_with_one_secret_is_not_opened_with_another(database) {
         let with = |secret: &str| {
             let mut command = serve(&database);
