@@ -15,12 +15,12 @@ pub(crate) struct Client {
 }
 
 /// What an answer starts with.
-struct Head {
-    ok: bool,
+pub(crate) struct Head {
+    pub(crate) ok: bool,
     /// How long it is, together with the empty line after it.
-    length: usize,
+    pub(crate) length: usize,
     /// How long the body is.
-    body: usize,
+    pub(crate) body: usize,
 }
 
 impl Client {
@@ -65,15 +65,16 @@ pub(crate) fn request(method: &str, path: &str, credential: &str, body: &str) ->
     format!("{method} {path} HTTP/1.1\r\nhost: bench\r\nx-api-key: {credential}\r\n{content}\r\n{body}").into_bytes()
 }
 
-/// The head of an answer, once all of it is there.
-fn head(received: &[u8]) -> Result<Option<Head>> {
+/// The head of an answer, once all of it is there. An answer without content need not say that it has none.
+pub(crate) fn head(received: &[u8]) -> Result<Option<Head>> {
     let Some(end) = received.windows(4).position(|bytes| bytes == b"\r\n\r\n") else { return Ok(None) };
     let text = std::str::from_utf8(received.get(..end).unwrap_or_default())?;
     let length = text.lines().find_map(|line| {
         let (name, value) = line.split_once(": ")?;
         name.eq_ignore_ascii_case("content-length").then(|| value.parse().ok())?
     });
-    let body = length.ok_or("the answer does not say how long it is")?;
+    let empty = text.starts_with("HTTP/1.1 204").then_some(0);
+    let body = length.or(empty).ok_or("the answer does not say how long it is")?;
     Ok(Some(Head { ok: text.starts_with("HTTP/1.1 2"), length: end + 4, body }))
 }
 
@@ -86,5 +87,7 @@ mod tests {
         assert!(head(b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n").expect("not there yet").is_none());
         let head = head(b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}").expect("well-formed").expect("whole");
         assert_eq!((head.ok, head.length, head.body), (true, 43, 2));
+        let empty = super::head(b"HTTP/1.1 204 No Content\r\nServer: x\r\n\r\n").expect("well-formed").expect("whole");
+        assert_eq!((empty.ok, empty.length, empty.body), (true, 38, 0));
     }
 }

@@ -10,9 +10,9 @@
 //! | [`children`] | how long a page of children takes among a million accounts |
 //! | [`moves`] | how long a subtree of 10,000 accounts takes to another tree |
 //! | [`rights`] | how long it takes to find out what a person may do |
-//! | [`decide`] | how long it takes to find out whether a call may happen |
 //! | [`sign_ins`] | how many users sign in in a second |
 //! | [`usage`] | how many records of usage get into the database in a second |
+//! | [`data_plane`] | how long decisions take, and what the gateway can do |
 //! | [`product`], [`client`] | a server to measure, and requests that cost little to make |
 //! | [`plain`], [`disk`] | the floors: SQL through the driver alone, and a disk that is told to keep its promise |
 //! | [`seed`] | forests of accounts, planted in bulk |
@@ -24,7 +24,7 @@
 mod children;
 mod client;
 mod creates;
-mod decide;
+mod data_plane;
 mod disk;
 mod machine;
 mod moves;
@@ -85,9 +85,9 @@ async fn measure(benchmark: Benchmark, options: &Options) -> Result<String> {
         eprintln!("{benchmark} …");
         return Ok(table::markdown(benchmark, options, &rights::run()?));
     }
-    if benchmark == Benchmark::Decide {
+    if benchmark == Benchmark::DataPlane {
         eprintln!("{benchmark} …");
-        return Ok(table::markdown(benchmark, options, &decide::run(options.accounts)?));
+        return data_plane::run(options).await;
     }
     for engine in &options.engines {
         eprintln!("{benchmark} on {engine} …");
@@ -104,10 +104,9 @@ async fn on(scratch: &mut Scratch, benchmark: Benchmark, options: &Options) -> R
         Benchmark::Creates => creates::run(scratch, options).await,
         Benchmark::Children => children::run(scratch, options).await,
         Benchmark::Move => moves::run(scratch).await,
-        Benchmark::Rights => rights::run(),
-        Benchmark::Decide => decide::run(options.accounts),
         Benchmark::SignIns => sign_ins::run(scratch, options).await,
         Benchmark::Usage => usage::run(scratch, options).await,
+        Benchmark::Rights | Benchmark::DataPlane => Err(format!("{benchmark} has no engine").into()),
     }
 }
 

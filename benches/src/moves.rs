@@ -23,13 +23,12 @@ const WIDTHS: [usize; 3] = [10, 27, 36];
 const MOVED: u64 = 10_001;
 
 /// Two trees, and a subtree that is below the root of the first.
-struct Grove {
-    forest: Forest,
-    top: AccountId,
+pub(crate) struct Grove {
+    pub(crate) top: AccountId,
     /// The last account of the subtree: its ids are neighbours.
-    last: AccountId,
-    from: AccountId,
-    to: AccountId,
+    pub(crate) last: AccountId,
+    pub(crate) from: AccountId,
+    pub(crate) to: AccountId,
     /// An account one level below `to`.
     deeper: AccountId,
 }
@@ -44,8 +43,9 @@ struct Times {
 
 /// Measures product, floor and disk in turns, move by move.
 pub(crate) async fn run(scratch: &mut Scratch) -> Result<Vec<Row>> {
-    let grove = grove();
-    let (ours, floor) = (planted(scratch, &grove.forest).await?, planted(scratch, &grove.forest).await?);
+    let mut forest = Forest::default();
+    let grove = Grove::planted(&mut forest);
+    let (ours, floor) = (planted(scratch, &forest).await?, planted(scratch, &forest).await?);
     let plain = Plain::open(&floor).await?;
     let product = Product::start(&ours, scratch.directory()).await?;
     let mut disk = Disk::open(scratch.directory())?;
@@ -75,18 +75,20 @@ pub(crate) async fn run(scratch: &mut Scratch) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-fn grove() -> Grove {
-    let mut forest = Forest::default();
-    let (from, to) = (forest.root(), forest.root());
-    let deeper = forest.child(to);
-    let top = forest.child(from);
-    let mut level = vec![top];
-    for width in WIDTHS {
-        let parents = level.into_iter().flat_map(|parent| std::iter::repeat_n(parent, width));
-        level = parents.map(|parent| forest.child(parent)).collect();
+impl Grove {
+    /// Adds the trees to a forest.
+    pub(crate) fn planted(forest: &mut Forest) -> Self {
+        let (from, to) = (forest.root(), forest.root());
+        let deeper = forest.child(to);
+        let top = forest.child(from);
+        let mut level = vec![top];
+        for width in WIDTHS {
+            let parents = level.into_iter().flat_map(|parent| std::iter::repeat_n(parent, width));
+            level = parents.map(|parent| forest.child(parent)).collect();
+        }
+        let last = level.last().map_or(top.id, |last| last.id);
+        Self { top: top.id, last, from: from.id, to: to.id, deeper: deeper.id }
     }
-    let last = level.last().map_or(top.id, |last| last.id);
-    Grove { forest, top: top.id, last, from: from.id, to: to.id, deeper: deeper.id }
 }
 
 async fn set_root(plain: &Plain, grove: &Grove, root: AccountId) -> Result<u64> {

@@ -7,20 +7,22 @@ use crate::Result;
 
 /// How to call this.
 pub(crate) const USAGE: &str = "\
-Usage: cargo xtask bench [creates|children|move|rights|decide|sign-ins|usage]… [--sqlite|--postgres] [--seconds N] [--accounts N]
+Usage: cargo xtask bench [creates|children|move|rights|sign-ins|usage|data-plane]…
+         [--sqlite|--postgres] [--seconds N] [--rounds N] [--accounts N]
 
   creates        accounts created in a second by 16 clients
   children       a page of 100 children among a million accounts
   move           a subtree of 10,000 accounts, moved between two trees
   rights         what a user with 5 memberships may do on a path of 5 levels; no engine
-  decide         whether a call may happen, among a million accounts and keys in memory; no engine
   sign-ins       users who sign in with a password, by 16 clients
   usage          records of usage, until they are added up in the database
+  data-plane     decisions and the gateway, with a million accounts and keys, beside nginx and others; on SQLite
 
   --sqlite       only on SQLite
   --postgres     only on PostgreSQL
-  --seconds N    how long product and floor are measured in each of the five rounds (3)
-  --accounts N   how many accounts there are for `children` and `decide` (1000000)
+  --seconds N    how long product and floor are measured in each round (3)
+  --rounds N     how many rounds `data-plane` has (5)
+  --accounts N   how many accounts there are for `children` and `data-plane` (1000000)
 
 The SQLite files are in the directory for temporary files: set TMPDIR to measure on another disk.";
 
@@ -31,14 +33,14 @@ pub(crate) enum Benchmark {
     Children,
     Move,
     Rights,
-    Decide,
     SignIns,
     Usage,
+    DataPlane,
 }
 
 impl Benchmark {
     const ALL: [Self; 7] =
-        [Self::Creates, Self::Children, Self::Move, Self::Rights, Self::Decide, Self::SignIns, Self::Usage];
+        [Self::Creates, Self::Children, Self::Move, Self::Rights, Self::SignIns, Self::Usage, Self::DataPlane];
 
     const fn name(self) -> &'static str {
         match self {
@@ -46,9 +48,9 @@ impl Benchmark {
             Self::Children => "children",
             Self::Move => "move",
             Self::Rights => "rights",
-            Self::Decide => "decide",
             Self::SignIns => "sign-ins",
             Self::Usage => "usage",
+            Self::DataPlane => "data-plane",
         }
     }
 }
@@ -73,21 +75,29 @@ pub(crate) struct Options {
     pub(crate) engines: Vec<Engine>,
     /// How long each side is measured in a round.
     pub(crate) stretch: Duration,
-    /// How many accounts there are for [`Benchmark::Children`].
+    /// How many rounds [`Benchmark::DataPlane`] has.
+    pub(crate) rounds: usize,
+    /// How many accounts there are for [`Benchmark::Children`] and [`Benchmark::DataPlane`].
     pub(crate) accounts: usize,
 }
 
 impl Options {
     /// Reads the arguments of this program.
     pub(crate) fn parse(arguments: &[String]) -> Result<Self> {
-        let mut options =
-            Self { benchmarks: vec![], engines: vec![], stretch: Duration::from_secs(3), accounts: 1_000_000 };
+        let mut options = Self {
+            benchmarks: vec![],
+            engines: vec![],
+            stretch: Duration::from_secs(3),
+            rounds: 5,
+            accounts: 1_000_000,
+        };
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--sqlite" => options.engines.push(Engine::Sqlite),
                 "--postgres" => options.engines.push(Engine::Postgres),
                 "--seconds" => options.stretch = Duration::from_secs(number(argument, arguments.next())?),
+                "--rounds" => options.rounds = usize::try_from(number(argument, arguments.next())?)?,
                 "--accounts" => options.accounts = usize::try_from(number(argument, arguments.next())?)?,
                 name => match Benchmark::ALL.iter().find(|benchmark| benchmark.name() == name) {
                     Some(benchmark) => options.benchmarks.push(*benchmark),

@@ -255,6 +255,20 @@ impl Reader {
     }
 }
 
+const ACCOUNT_OF: &str = "SELECT account FROM lookup WHERE hash = $1";
+
+impl Reader {
+    /// Looks a hash up in the table of [`crate::data_plane`], where it is.
+    pub(crate) async fn account_of(&mut self, hash: &[u8; 32]) -> Result<()> {
+        let query = sqlx::query(ACCOUNT_OF).bind(hash.as_slice());
+        match self {
+            Self::Sqlite(conn) => query.fetch_one(&mut **conn).await.map(drop)?,
+            Self::Postgres(_) => return Err("this is for SQLite".into()),
+        }
+        Ok(())
+    }
+}
+
 fn uuid(id: impl Id) -> Uuid {
     Uuid::from_bytes(id.bytes())
 }

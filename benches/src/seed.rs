@@ -116,7 +116,7 @@ UPDATE changelog_head
   SET rev = (SELECT COALESCE(MAX(c.rev), 0) FROM changelog c WHERE c.bucket = changelog_head.bucket)";
 
 /// With up to so many accounts, it takes no time to check all that was planted.
-const FEW: usize = 20_000;
+pub(crate) const FEW: usize = 20_000;
 
 /// Makes a database with a forest in it.
 pub(crate) async fn planted(scratch: &mut Scratch, forest: &Forest) -> Result<Location> {
@@ -145,7 +145,7 @@ async fn plant(engine: Engine, plain: &Plain, forest: &Forest) -> Result<()> {
 }
 
 /// Does now what the engine would otherwise do while something is measured.
-async fn settle(engine: Engine, plain: &Plain) -> Result<()> {
+pub(crate) async fn settle(engine: Engine, plain: &Plain) -> Result<()> {
     match engine {
         Engine::Sqlite => plain.script("PRAGMA wal_checkpoint(TRUNCATE)".to_owned()).await,
         Engine::Postgres => {
@@ -179,7 +179,8 @@ fn staged(engine: Engine, batch: &[Node], revisions: &mut BTreeMap<u8, u64>) -> 
     Ok(sql)
 }
 
-fn literal(engine: Engine, bytes: Option<[u8; 16]>) -> String {
+/// Bytes of an id as they are written in SQL.
+pub(crate) fn literal(engine: Engine, bytes: Option<[u8; 16]>) -> String {
     let Some(bytes) = bytes else { return "NULL".to_owned() };
     let number = u128::from_be_bytes(bytes);
     match engine {
@@ -190,19 +191,22 @@ fn literal(engine: Engine, bytes: Option<[u8; 16]>) -> String {
 
 /// What an id is of.
 #[derive(Debug, Clone, Copy)]
-enum Record {
+#[repr(u8)]
+pub(crate) enum Record {
     Account,
     Audit,
+    Person,
+    Key,
+    Allowlist,
+    Restriction,
+    Endpoint,
 }
 
-/// A version 7 UUID that sorts by `number`.
-fn bytes(of: Record, number: usize) -> [u8; 16] {
-    let kind: u128 = match of {
-        Record::Account => 0,
-        Record::Audit => 1,
-    };
-    let number = number as u128;
-    ((u128::from(created_at(0)) + number) << 80 | 0x7000 << 64 | (0x8000 + kind) << 48 | number).to_be_bytes()
+/// A version 7 UUID that sorts by `number`, and whose last bits are as spread as the random ones of a real one.
+pub(crate) fn bytes(of: Record, number: usize) -> [u8; 16] {
+    let spread = (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) & (u64::MAX >> 2);
+    let (time, kind) = (u128::from(created_at(number)), 0x7000 + u128::from(of as u8));
+    (time << 80 | kind << 64 | 1 << 63 | u128::from(spread)).to_be_bytes()
 }
 
 /// Milliseconds since 1970: one account after the other, long ago.

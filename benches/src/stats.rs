@@ -30,6 +30,22 @@ pub(crate) fn ratio(of: u64, to: u64) -> String {
     format!("{}.{:02}", hundredths / 100, hundredths % 100)
 }
 
+/// The quotient as one part in so many, for what is much less.
+pub(crate) fn part(of: u64, to: u64) -> String {
+    let tenths = to.saturating_mul(10) / of.max(1);
+    format!("1/{}.{}", tenths / 10, tenths % 10)
+}
+
+/// How many hundredths of another number one is, rounded.
+pub(crate) fn percent(of: u64, to: u64) -> u64 {
+    (of.saturating_mul(100) + to / 2) / to.max(1)
+}
+
+/// Nanoseconds, as microseconds where they are many.
+pub(crate) fn nanos(length: u64) -> String {
+    if length < 10_000 { format!("{} ns", thousands(length)) } else { format!("{} µs", thousands(length / 1_000)) }
+}
+
 /// Microseconds as milliseconds.
 pub(crate) fn milliseconds(micros: u64) -> String {
     let hundredths = micros.div_ceil(10);
@@ -66,6 +82,8 @@ mod tests {
             (thousands(0), thousands(999), thousands(1_000_000)),
             ("0".into(), "999".into(), "1,000,000".into())
         );
+        assert_eq!((part(4, 50), percent(2, 3)), ("1/12.5".into(), 67));
+        assert_eq!((nanos(9_999), nanos(12_345_678)), ("9,999 ns".into(), "12,345 µs".into()));
         assert_eq!((ratio(2, 3), ratio(7, 0), milliseconds(1_234)), ("0.66".into(), "7.00".into(), "1.24 ms".into()));
     }
 }

@@ -32,14 +32,6 @@ pub(crate) fn markdown(benchmark: Benchmark, options: &Options, rows: &[Row]) ->
             "What a user with 5 memberships may do at the end of a path of 5 levels, beside the SHA-256 of a key.".to_owned(),
             &["Question", "Takes", "SHA-256 of a key", "Times SHA-256"],
         ),
-        Benchmark::Decide => (
-            format!(
-                "Whether a call may happen, all steps, among {} accounts on 5 levels and as many keys, with an IP list and \
-                 a restriction on the way and a person behind each key.",
-                thousands(u64::try_from(options.accounts).unwrap_or(u64::MAX))
-            ),
-            &["Measure", "Takes", "Beside it", "Ratio"],
-        ),
         Benchmark::SignIns => (
             "Sign-ins with a password in a second by 16 clients, beside the same check of a password alone.".to_owned(),
             &["Engine", "Over HTTP", "Argon2id alone", "Ratio", "Ratio by round"],
@@ -50,10 +42,23 @@ pub(crate) fn markdown(benchmark: Benchmark, options: &Options, rows: &[Row]) ->
                 .to_owned(),
             &["Engine", "Journal and roll-up", "Plain SQL", "Ratio", "Ratio by round"],
         ),
+        Benchmark::DataPlane => (
+            format!(
+                "The data plane with {} accounts on 5 levels and as many keys, an IP list and a restriction on the way, and a \
+                 person behind each key. Over the network: one core for what is measured, another for who asks.",
+                thousands(u64::try_from(options.accounts).unwrap_or(u64::MAX))
+            ),
+            &["In process", "Takes", "Beside it", "Ratio", "Goal"],
+        ),
     };
+    format!("{about}\n\n{}", lines(head, rows))
+}
+
+/// The lines of a table.
+pub(crate) fn lines(head: &[&str], rows: &[Row]) -> String {
     let line = |cells: &[&str]| format!("| {} |\n", cells.join(" | "));
     let rule: Vec<&str> = head.iter().enumerate().map(|(place, _)| if place == 0 { "---" } else { "---:" }).collect();
-    let mut text = format!("{about}\n\n{}{}", line(head), line(&rule));
+    let mut text = format!("{}{}", line(head), line(&rule));
     for row in rows {
         text.push_str(&line(&row.iter().map(String::as_str).collect::<Vec<_>>()));
     }

@@ -14,7 +14,7 @@ use tenantry_server::App;
 use tenantry_server::clock::Clock;
 use uuid::Uuid;
 
-use crate::decide::Shuffled;
+use crate::data_plane::shape::Shuffled;
 use crate::options::Options;
 use crate::plain::Plain;
 use crate::product::Product;

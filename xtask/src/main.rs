@@ -3,6 +3,7 @@
 //! It needs nothing but the standard library, so that it is built in seconds on a fresh machine.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool")]
 
+mod bench;
 mod debian;
 mod deny;
 mod environment;
@@ -39,6 +40,7 @@ Usage: cargo xtask <command>
 
 Tests and benchmarks run against a private PostgreSQL, which is installed where there is none on a Debian system. Tests
 also talk to a mail server, an identity provider and proxies, which pip, npm and apt fetch to below the target directory.
+The data plane is measured beside nginx and Redis, which apt fetches there as well.
 Set TENANTRY_TEST_PG to the address of a server on which databases may be made and dropped to use that one.";
 
 fn main() -> ExitCode {
@@ -60,7 +62,7 @@ fn run(arguments: &[String]) -> Result<()> {
         ("test", []) => suite::everything(),
         ("test", _) => suite::narrow(rest),
         ("generate", []) => generate(),
-        ("bench", _) => bench(rest),
+        ("bench", _) => bench::run(rest),
         ("fuzz", _) => fuzz::run(rest),
         ("pg", []) => pg(),
         ("advisories", []) => deny::check(&["advisories"]),
@@ -91,13 +93,6 @@ fn generate() -> Result<()> {
     let mut tests = process::cargo();
     tests.args(["test", "--workspace", "--", "golden"]).env("UPDATE", "1").env(postgres::ADDRESS, server.address());
     process::run(&mut tests).and(server.stop())
-}
-
-fn bench(arguments: &[String]) -> Result<()> {
-    let server = Server::start()?;
-    let mut benches = process::cargo();
-    benches.args(["run", "--release", "--package", "tenantry-benches", "--"]).args(arguments);
-    process::run(benches.env(postgres::ADDRESS, server.address())).and(server.stop())
 }
 
 fn pg() -> Result<()> {

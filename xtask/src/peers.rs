@@ -1,5 +1,5 @@
 //! Programs of other people that the tests talk to: a mail server from PyPI, an identity provider from npm, proxies from Debian
-//! (Envoy from PyPI, too: Debian has none).
+//! (Envoy from PyPI, too: Debian has none). And those that the product is measured beside.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,6 +8,12 @@ use crate::{Result, debian, environment, process};
 
 /// The environment variable with the directory that they are installed in.
 pub(crate) const DIRECTORY: &str = "TENANTRY_TEST_PEERS";
+
+/// The environment variable with the directory of those that the benchmarks start.
+pub(crate) const OF_BENCHES: &str = "TENANTRY_BENCH_PEERS";
+
+/// Their packages, with what Redis needs.
+const MEASURED: [&str; 5] = ["nginx", "redis-server", "redis-tools", "libjemalloc2", "liblzf1"];
 
 /// The packages of Debian with proxies that ask whether calls may go on.
 const PROXIES: [&str; 2] = ["nginx", "caddy"];
@@ -33,6 +39,23 @@ pub(crate) fn install() -> Result<PathBuf> {
     python(&source, &directory)?;
     node(&source, &directory)?;
     debian::unpack(&PROXIES, &directory.join("debian"))?;
+    std::fs::write(&stamp, wanted).map_err(|error| format!("{}: {error}", stamp.display()))?;
+    Ok(directory)
+}
+
+/// Unpacks those of the benchmarks below the target directory, unless they are there already. Answers where.
+pub(crate) fn install_for_benches() -> Result<PathBuf> {
+    if let Some(directory) = environment::variable(OF_BENCHES) {
+        return Ok(directory.into());
+    }
+    let directory = environment::target_directory().join("peers-of-benches");
+    let (stamp, wanted) = (directory.join("installed"), MEASURED.join(" "));
+    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(directory);
+    }
+    println!("Unpacking what the product is measured beside below the target directory.");
+    let _ = std::fs::remove_dir_all(&directory);
+    debian::unpack(&MEASURED, &directory)?;
     std::fs::write(&stamp, wanted).map_err(|error| format!("{}: {error}", stamp.display()))?;
     Ok(directory)
 }
