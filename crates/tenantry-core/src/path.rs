@@ -202,9 +202,8 @@ impl Pattern {
             let Some(their) = theirs.next() else { return false };
             let is_last = theirs.peek().is_none();
             let covered = match (part, their) {
-                (_, Part::Rest) => false,
+                (_, Part::Rest) | (Part::Literal(_), Part::One(_)) => false,
                 (Part::Literal(own), Part::Literal(their)) => reads_as(their, own, reading, is_last),
-                (Part::Literal(_), Part::One(_)) => false,
                 (Part::One(_) | Part::Rest, _) => true,
             };
             if !covered {

@@ -57,7 +57,7 @@ async fn misbehave(mut stream: TcpStream) {
     let send = async |stream: &mut TcpStream, text: &str| stream.write_all(text.as_bytes()).await;
     let sent = match path.rsplit('/').next().unwrap_or_default() {
         // Accepts, and never answers.
-        "hang" => Ok(tokio::time::sleep(Duration::from_secs(600)).await),
+        "hang" => hang().await,
         "trickle" => {
             let _ = send(&mut stream, "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n").await;
             for _ in 0..5 {
@@ -68,7 +68,7 @@ async fn misbehave(mut stream: TcpStream) {
         }
         "stall" => {
             let _ = send(&mut stream, "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nx").await;
-            Ok(tokio::time::sleep(Duration::from_secs(600)).await)
+            hang().await
         }
         "half-head" => send(&mut stream, "HTTP/1.1 200 OK\r\ncontent-le").await,
         "reset" => {
@@ -105,6 +105,12 @@ async fn misbehave(mut stream: TcpStream) {
         other => panic!("{other}"),
     };
     let _ = sent;
+}
+
+/// Longer than any test takes.
+async fn hang() -> std::io::Result<()> {
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    Ok(())
 }
 
 /// Reads up to the end of a head.
