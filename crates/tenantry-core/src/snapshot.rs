@@ -186,6 +186,13 @@ impl Memberships {
         }
     }
 
+    fn len(&self) -> usize {
+        match self {
+            Self::Few(_, count) => usize::from(*count),
+            Self::Many(many) => many.len(),
+        }
+    }
+
     fn as_slice(&self) -> &[Held] {
         match self {
             Self::Few(few, count) => few.get(..usize::from(*count)).unwrap_or_default(),

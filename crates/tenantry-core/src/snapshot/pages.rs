@@ -11,23 +11,29 @@ use super::{NONE, Number};
 /// thousand.
 const PAGE: usize = 1024;
 
-/// An array that grows at its end. Places that are free are used again.
+/// An array that grows at its end. Places that are free are used again. What is in a full page is two steps away: decisions wait
+/// for memory more than for anything else.
 #[derive(Debug, Clone)]
 pub(super) struct Pages<T> {
-    pages: Arc<Vec<Arc<Vec<T>>>>,
+    full: Arc<Vec<Arc<[T]>>>,
+    /// What is behind the full pages.
+    rest: Arc<Vec<T>>,
     free: Arc<Vec<Number>>,
 }
 
 impl<T> Default for Pages<T> {
     fn default() -> Self {
-        Self { pages: Arc::default(), free: Arc::default() }
+        Self { full: Arc::default(), rest: Arc::default(), free: Arc::default() }
     }
 }
 
 impl<T: Clone> Pages<T> {
     pub(super) fn get(&self, number: Number) -> Option<&T> {
         let number = number as usize;
-        self.pages.get(number / PAGE)?.get(number % PAGE)
+        match self.full.get(number / PAGE) {
+            Some(page) => page.get(number % PAGE),
+            None => self.rest.get(number - self.full.len() * PAGE),
+        }
     }
 
     /// Puts an item in a free place; answers where.
@@ -38,15 +44,12 @@ impl<T: Clone> Pages<T> {
             self.set(number, item);
             return number;
         }
-        let number = self.pages.last().map_or(0, |last| (self.pages.len() - 1) * PAGE + last.len());
-        let pages = Arc::make_mut(&mut self.pages);
-        match pages.last_mut().filter(|last| last.len() < PAGE) {
-            Some(last) => Arc::make_mut(last).push(item),
-            None => {
-                let mut page = Vec::with_capacity(PAGE);
-                page.push(item);
-                pages.push(Arc::new(page));
-            }
+        let number = self.full.len() * PAGE + self.rest.len();
+        let rest = Arc::make_mut(&mut self.rest);
+        rest.push(item);
+        if rest.len() == PAGE {
+            let page = std::mem::take(rest);
+            Arc::make_mut(&mut self.full).push(page.into());
         }
         Number::try_from(number).unwrap_or(NONE)
     }
@@ -60,7 +63,11 @@ impl<T: Clone> Pages<T> {
 
     pub(super) fn get_mut(&mut self, number: Number) -> Option<&mut T> {
         let number = number as usize;
-        Arc::make_mut(Arc::make_mut(&mut self.pages).get_mut(number / PAGE)?).get_mut(number % PAGE)
+        let behind = number.checked_sub(self.full.len() * PAGE);
+        match behind {
+            Some(behind) => Arc::make_mut(&mut self.rest).get_mut(behind),
+            None => Arc::make_mut(Arc::make_mut(&mut self.full).get_mut(number / PAGE)?).get_mut(number % PAGE),
+        }
     }
 
     /// Leaves a place for somebody else. What is in it stays readable until then, so nothing may lead there any more.
@@ -206,16 +213,18 @@ mod tests {
     #[test]
     fn a_copy_keeps_what_it_had() {
         let mut pages = Pages::default();
-        let numbers: Vec<Number> = (0..1_000).map(|n| pages.add(n)).collect();
+        let numbers: Vec<Number> = (0..3_000).map(|n| pages.add(n)).collect();
         let before = pages.clone();
         pages.set(700, 0);
+        pages.set(2_900, 1);
         pages.release(3);
         assert_eq!(pages.add(77), 3, "a free place is used again");
         assert_eq!(
             (before.get(700), pages.get(700), before.get(3), pages.get(3)),
             (Some(&700), Some(&0), Some(&3), Some(&77))
         );
-        assert_eq!((numbers.len(), pages.get(1_000), pages.get(NONE)), (1_000, None, None));
+        assert_eq!((before.get(2_900), pages.get(2_900), pages.get(2_999)), (Some(&2_900), Some(&1), Some(&2_999)));
+        assert_eq!((numbers.len(), pages.get(3_000), pages.get(NONE)), (3_000, None, None));
     }
 
     proptest! {
