@@ -10,11 +10,11 @@ impl Peers {
         Ok(Self)
     }
 
-    pub(crate) fn casbin(&self, _: &[usize]) -> Option<u64> {
-        None
+    pub(crate) fn casbin(&self, _: &[usize]) -> [Option<u64>; 2] {
+        [None; 2]
     }
 
-    pub(crate) fn cedar(&self, _: &[usize]) -> Option<u64> {
-        None
+    pub(crate) fn cedar(&self, _: &[usize]) -> [Option<u64>; 2] {
+        [None; 2]
     }
 }
