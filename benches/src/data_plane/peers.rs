@@ -120,6 +120,8 @@ struct Cedar {
     keys: EntityTypeName,
     action: EntityUid,
     endpoint: EntityUid,
+    /// Whether there is a rule about addresses: only then the question has one.
+    asks_where: bool,
 }
 
 impl Cedar {
@@ -141,13 +143,14 @@ impl Cedar {
             action: r#"Action::"GET""#.parse()?,
             endpoint,
             keys,
+            asks_where: rules == Rules::Tree,
         })
     }
 
     fn allows(&self, key: &str) -> bool {
         let principal = EntityUid::from_type_name_and_id(self.keys.clone(), EntityId::new(key));
-        let address = ("ip".to_owned(), RestrictedExpression::new_ip(CLIENT));
-        let Ok(context) = Context::from_pairs([address]) else { return false };
+        let address = || ("ip".to_owned(), RestrictedExpression::new_ip(CLIENT));
+        let Ok(context) = Context::from_pairs(self.asks_where.then(address)) else { return false };
         let (action, endpoint) = (self.action.clone(), self.endpoint.clone());
         let Ok(request) = Request::new(principal, action, endpoint, context, None) else { return false };
         self.authorizer.is_authorized(&request, &self.policies, &self.entities).decision() == Decision::Allow

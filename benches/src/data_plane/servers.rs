@@ -1,6 +1,5 @@
 //! Programs that are measured, each a process of its own on a core of its own, which ends with the value that stands for it.
 
-use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -136,7 +135,7 @@ pub(crate) fn start_tenantry(directory: &Path, doors: &Doors) -> Result<Server> 
     // nginx writes no log of what it answers, either.
     command.args(["--log", "warn"]).env("TENANTRY_OPERATOR_TOKEN", OPERATOR);
     let mut command = pinned(&command, MEASURED);
-    let log = File::create(directory.join("tenantry.log"))?;
-    command.current_dir(directory).stdout(Stdio::null()).stderr(log);
+    // Nobody's `tenantry.toml` is read.
+    command.current_dir(directory).env_remove("TENANTRY_CONFIG").stdout(Stdio::null());
     Server::start("tenantry", command, doors.control)
 }
