@@ -49,7 +49,8 @@ macro_rules! ids {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, concat!($prefix, "_{}"), encode(self.0))
+                let text = spelled(concat!($prefix, "_"), self.0);
+                f.write_str(std::str::from_utf8(&text).unwrap_or_default())
             }
         }
 
@@ -110,14 +111,22 @@ ids! {
 
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const LENGTH: u32 = 26;
+/// How long all prefixes are, with what divides them from the digits.
+const PREFIX: usize = 4;
 
-fn encode(bytes: [u8; 16]) -> String {
-    let value = u128::from_be_bytes(bytes);
-    (0..LENGTH)
-        .rev()
-        .map(|place| usize::try_from((value >> (place * 5)) & 31).unwrap_or_default())
-        .filter_map(|digit| ALPHABET.get(digit).copied().map(char::from))
-        .collect()
+/// Prefix and digits. Ids are told with every answer, so this takes nothing from the heap.
+fn spelled(prefix: &str, bytes: [u8; 16]) -> [u8; PREFIX + LENGTH as usize] {
+    let mut text = [0; PREFIX + LENGTH as usize];
+    let (front, digits) = text.split_at_mut(PREFIX);
+    for (place, byte) in front.iter_mut().zip(prefix.bytes()) {
+        *place = byte;
+    }
+    let mut value = u128::from_be_bytes(bytes);
+    for digit in digits.iter_mut().rev() {
+        *digit = ALPHABET.get((value & 31) as usize).copied().unwrap_or_default();
+        value >>= 5;
+    }
+    text
 }
 
 fn decode(text: &str) -> Option<[u8; 16]> {

@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use axum::http::{HeaderValue, Method, header};
+use axum::http::{HeaderValue, Method};
 use axum::response::{IntoResponse as _, Response};
 use hyper::Request;
 use hyper::body::Incoming;
+use tenantry_api as api;
 use tenantry_core::id::RequestId;
 use tenantry_gateway::verdict::Allowed;
 
@@ -14,13 +15,10 @@ use crate::app::decisions;
 use crate::http::authz;
 use crate::metrics::Counted;
 use crate::net::{self, Routes};
-use crate::reply::headers;
+use crate::reply::{Bare, Reply, headers};
 use crate::router::PREFIXES;
 use crate::state::App;
 use crate::{edge, problem};
-
-/// What every answer to a call that may go on says.
-const BODY: &[u8] = br#"{"allow":true}"#;
 
 /// How the answer is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +45,24 @@ impl Manner {
         let path = request.uri().path();
         let below = PREFIXES.iter().find_map(|prefix| path.strip_prefix(prefix))?;
         [Self::Nginx, Self::Forward].into_iter().find(|manner| manner.path() == below)
+    }
+}
+
+impl Manner {
+    /// The answer to a call that may go on.
+    fn allow(self, allowed: &Allowed, limits: Option<[(&'static str, String); 2]>) -> Response {
+        let mut response = match self {
+            Self::Nginx => Bare(Reply::to_anybody(())).into_response(),
+            Self::Forward => Reply::<_>::to_anybody(api::Authorized { allow: true }).into_response(),
+        };
+        let fields = response.headers_mut();
+        for (name, value) in authz::identity(allowed).into_iter().chain(limits.into_iter().flatten()) {
+            // A value of ours is one of a header: letters, digits, and what an operator may call an API.
+            if let Ok(value) = HeaderValue::try_from(value) {
+                fields.insert(name, value);
+            }
+        }
+        response
     }
 }
 
@@ -78,7 +94,7 @@ impl Lane {
         let address = edge::client_address_of(&self.app, peer.ip(), request.headers());
         let judged = authz::waiting(request.headers(), address)
             .and_then(|call| decisions::authorize(&self.app, now, &call))
-            .map(|(allowed, limits)| allow(&allowed, limits.map(headers::of_limits)));
+            .map(|(allowed, limits)| manner.allow(&allowed, limits.map(headers::of_limits)));
         let response = match (judged, manner) {
             (Ok(response), _) => response,
             (Err(error), Manner::Nginx) => error.narrowed().into_response(),
@@ -87,22 +103,9 @@ impl Lane {
         let id: RequestId = self.app.chance.id(now);
         let response = edge::finish(response, id, &self.app.config.public_url);
         match problem::meant(&response).as_u16() {
-            200 => self.counted.note(started.elapsed()),
+            200 | 204 => self.counted.note(started.elapsed()),
             status => self.app.metrics.answered(&Method::GET, "/v1/authz", status, started.elapsed()),
         }
         response
     }
-}
-
-fn allow(allowed: &Allowed, limits: Option<[(&'static str, String); 2]>) -> Response {
-    let mut response = Response::new(BODY.into());
-    let fields = response.headers_mut();
-    fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    for (name, value) in authz::identity(allowed).into_iter().chain(limits.into_iter().flatten()) {
-        // A value of ours is one of a header: letters, digits, and what an operator may call an API.
-        if let Ok(value) = HeaderValue::try_from(value) {
-            fields.insert(name, value);
-        }
-    }
-    response
 }

@@ -184,7 +184,11 @@ fn responses(writes: bool, status: u16, schema: Value) -> Value {
         (true, 200) => json!({"anyOf": [schema, dry_run]}),
         _ => schema,
     };
-    set(&mut responses, &status.to_string(), json!({"description": "Done.", "content": content(done)}));
+    let described = match status {
+        204 => json!({"description": "Done. All there is to say is in the headers."}),
+        _ => json!({"description": "Done.", "content": content(done)}),
+    };
+    set(&mut responses, &status.to_string(), described);
     if writes && status != 200 {
         let told = json!({"description": "A dry run: what would change.", "content": content(dry_run)});
         set(&mut responses, "200", told);

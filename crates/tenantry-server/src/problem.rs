@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tenantry_api::{FieldError, Problem};
 use tenantry_core::Refusal;
@@ -148,7 +148,7 @@ impl IntoResponse for Error {
         let refusal = match self {
             Self::Ready(prepared) => return prepared.into_response(),
             Self::Refused(refusal) => refusal,
-            Self::Narrowed(refusal) => return narrowed(refusal),
+            Self::Narrowed(refusal) => return narrowed(&refusal),
             Self::With(error, fields) => return with_fields(error.into_response(), fields),
             Self::Failed { code, source } => {
                 tracing::error!(%code, error = %source, "request failed");
@@ -170,20 +170,37 @@ fn with_fields(mut response: Response, fields: Vec<(&'static str, String)>) -> R
     response
 }
 
-fn narrowed(refusal: Refusal) -> Response {
+/// Without a body: nginx does not read it, and closes the connection if there is one.
+fn narrowed(refusal: &Refusal) -> Response {
     let code = refusal.code;
     let unknown = code.kind() == Kind::Unauthenticated;
     let mut response = if unknown { StatusCode::UNAUTHORIZED } else { StatusCode::FORBIDDEN }.into_response();
     let fields = response.headers_mut();
     fields.insert(headers::CODE, HeaderValue::from_static(code.as_str()));
     fields.insert(headers::STATUS, HeaderValue::from(status(code.kind()).as_u16()));
-    response.extensions_mut().insert(Refused(refusal));
+    advise(fields, refusal);
+    response.extensions_mut().insert(Meant(status(code.kind())));
     response
+}
+
+/// Says in the headers of a refusal how to go about it: with what credential, or when again.
+fn advise(fields: &mut HeaderMap, refusal: &Refusal) {
+    let code = refusal.code;
+    if code.kind() == Kind::Unauthenticated {
+        fields.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"tenantry\""));
+    }
+    let again = matches!(code.kind(), Kind::Unavailable | Kind::Throttled) || code == Code::IdempotencyInFlight;
+    if again || refusal.wait.is_some() {
+        // In whole seconds, and not too early.
+        let seconds = refusal.wait.map_or(1, |wait| wait.0.saturating_add(999_999).div_euclid(1_000_000).max(1));
+        fields.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
 }
 
 /// Gives a refusal its headers and body.
 pub(crate) fn render(mut response: Response, refusal: Refusal, request: RequestId, public_url: &str) -> Response {
     let code = refusal.code;
+    advise(response.headers_mut(), &refusal);
     let problem = Problem {
         kind: format!("{public_url}/docs/errors#{code}"),
         title: code.title().to_owned(),
@@ -195,15 +212,6 @@ pub(crate) fn render(mut response: Response, refusal: Refusal, request: RequestI
     };
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    if code.kind() == Kind::Unauthenticated {
-        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"tenantry\""));
-    }
-    let again = matches!(code.kind(), Kind::Unavailable | Kind::Throttled) || code == Code::IdempotencyInFlight;
-    if again || refusal.wait.is_some() {
-        // In whole seconds, and not too early.
-        let seconds = refusal.wait.map_or(1, |wait| wait.0.saturating_add(999_999).div_euclid(1_000_000).max(1));
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-    }
     headers.remove(header::CONTENT_LENGTH);
     let body = serde_json::to_vec(&problem).unwrap_or_default();
     let (parts, _) = response.into_parts();

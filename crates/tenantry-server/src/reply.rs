@@ -170,6 +170,21 @@ impl<T: Serialize> IntoResponse for Sheet<T> {
     }
 }
 
+/// An answer of headers alone, for a proxy that reads nothing else.
+pub(crate) struct Bare(pub(crate) Reply<()>);
+
+impl IntoResponse for Bare {
+    fn into_response(self) -> Response {
+        let mut response = self.0.into_response();
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        *response.body_mut() = Body::empty();
+        for name in [header::CONTENT_TYPE, header::CONTENT_LENGTH] {
+            response.headers_mut().remove(name);
+        }
+        response
+    }
+}
+
 /// The entity tag of a version.
 pub(crate) fn etag(version: i64) -> String {
     format!("\"{version}\"")

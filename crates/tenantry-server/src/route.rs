@@ -18,7 +18,7 @@ use crate::ctx::Ctx;
 use crate::http::authz::Asked;
 use crate::http::extract::{Body, MaybeBody, Path, Query};
 use crate::problem::Result;
-use crate::reply::{Reply, Sheet};
+use crate::reply::{Bare, Reply, Sheet};
 use crate::state::App;
 
 /// What a route asks of its caller. There is no route without.
@@ -211,6 +211,12 @@ impl<T: JsonSchema> Takes for Body<T> {
 impl<T: JsonSchema> Takes for MaybeBody<T> {
     fn describe(operation: &mut Operation, schemas: &mut SchemaGenerator) {
         operation.request = Some(json!({"required": false, "content": content(&schemas.subschema_for::<T>())}));
+    }
+}
+
+impl Gives for Bare {
+    fn describe(operation: &mut Operation, _: &mut SchemaGenerator) {
+        operation.status = 204;
     }
 }
 

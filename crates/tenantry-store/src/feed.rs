@@ -3,7 +3,7 @@
 //! The changelog says what changed; how it is now is read from the tables, in one transaction with the changelog itself. So
 //! what a reader is given is the state of the database at one instant, and nothing is told twice in two ways.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -92,12 +92,17 @@ impl Store {
         for (account, rules) in rules_of_all(&mut conn).await? {
             take(Change::Rules(account, rules));
         }
-        let sql = "SELECT id FROM resource WHERE id > $1 ORDER BY id LIMIT $2";
-        let mut resources: Vec<ResourceId> = Vec::new();
-        batches(&mut conn, sql, "id", |row| row.id("id").map(|id| resources.push(id))).await?;
-        for id in resources {
-            take(resource(&mut conn, id).await?);
+        let mut shares: BTreeMap<ResourceId, Vec<AccountId>> = BTreeMap::new();
+        for row in conn.all("SELECT resource_id, to_account FROM share ORDER BY resource_id", vec![]).await? {
+            shares.entry(row.id("resource_id")?).or_default().push(row.id("to_account")?);
         }
+        let sql = "SELECT id, account_id, kind, external_id FROM resource WHERE id > $1 ORDER BY id LIMIT $2";
+        let told = |row: &Row| {
+            let id = row.id("id")?;
+            take(Change::Resource(resource(row, id, shares.remove(&id).unwrap_or_default())?));
+            Ok(())
+        };
+        batches(&mut conn, sql, "id", told).await?;
         take(Change::Catalogue(Arc::new(catalogue(&mut conn).await?)));
         for revision in heads(&mut conn).await? {
             take(Change::Revision(revision));
@@ -332,7 +337,7 @@ impl Touched {
             changes.push(Change::Rules(account, rules_on(conn, account).await?));
         }
         for id in self.resources {
-            changes.push(resource(conn, id).await?);
+            changes.push(resource_now(conn, id).await?);
         }
         if self.catalogue {
             changes.push(Change::Catalogue(Arc::new(catalogue(conn).await?)));
@@ -354,15 +359,20 @@ async fn collect(
     Ok(())
 }
 
-async fn resource(conn: &mut Conn, id: ResourceId) -> Result<Change> {
+async fn resource_now(conn: &mut Conn, id: ResourceId) -> Result<Change> {
     let sql = "SELECT account_id, kind, external_id FROM resource WHERE id = $1";
     let Some(row) = conn.optional(sql, args![id]).await? else { return Ok(Change::ResourceGone(id)) };
     let shares = conn.all("SELECT to_account FROM share WHERE resource_id = $1", args![id]).await?;
-    Ok(Change::Resource(Resource {
+    let shared_with = shares.iter().map(|row| row.id("to_account")).collect::<Result<_>>()?;
+    Ok(Change::Resource(resource(&row, id, shared_with)?))
+}
+
+fn resource(row: &Row, id: ResourceId, shared_with: Vec<AccountId>) -> Result<Resource> {
+    Ok(Resource {
         id,
         account: row.id("account_id")?,
         kind: row.text("kind")?,
         external_id: row.optional_text("external_id")?,
-        shared_with: shares.iter().map(|row| row.id("to_account")).collect::<Result<_>>()?,
-    }))
+        shared_with,
+    })
 }

@@ -121,11 +121,17 @@ pub(crate) async fn rules_on(conn: &mut Conn, account: AccountId) -> Result<Rule
 }
 
 /// The rules of all accounts that hold any.
-pub(crate) async fn rules_of_all(conn: &mut Conn) -> Result<Vec<(AccountId, Rules)>> {
-    let mut all = Vec::new();
-    for row in conn.all("SELECT id FROM account WHERE rule_count > 0 ORDER BY id", vec![]).await? {
-        let account = row.id("id")?;
-        all.push((account, rules_on(conn, account).await?));
+pub(crate) async fn rules_of_all(conn: &mut Conn) -> Result<BTreeMap<AccountId, Rules>> {
+    let mut all: BTreeMap<AccountId, Rules> = BTreeMap::new();
+    let restrictions = concat!("SELECT ", restriction_columns!(), " FROM restriction ORDER BY id");
+    for row in conn.all(restrictions, vec![]).await? {
+        let rule = restriction(&row)?;
+        all.entry(rule.account_id).or_default().restrictions.push(rule);
+    }
+    let allowlists = concat!("SELECT ", allowlist_columns!(), " FROM ip_allowlist ORDER BY id");
+    for row in conn.all(allowlists, vec![]).await? {
+        let list = allowlist(&row)?;
+        all.entry(list.account_id).or_default().allowlists.push(list);
     }
     Ok(all)
 }

@@ -19,7 +19,7 @@ use tenantry_gateway::verdict::{Allowed, Call};
 use crate::app::decisions;
 use crate::ctx::{Arrival, Ctx};
 use crate::problem::{Error, Result};
-use crate::reply::{Reply, headers};
+use crate::reply::{Bare, Reply, headers};
 
 /// What a caller's headers say about a call; what is called is not among it.
 pub(crate) fn from_headers(sent: &HeaderMap, address: Option<IpAddr>) -> Result<Call<'_>> {
@@ -79,15 +79,21 @@ pub(crate) fn identity(allowed: &Allowed) -> [(&'static str, String); 7] {
     ]
 }
 
-/// For nginx, which knows no refusals but 401 and 403: what it is really is in `X-Tenantry-Status` and `X-Tenantry-Code`.
-pub(crate) async fn nginx(ctx: Ctx, asked: Asked) -> Result<Reply<api::Authorized>> {
-    forward(ctx, asked).await.map_err(Error::narrowed)
+/// For nginx, which knows no refusals but 401 and 403: what it is really is in `X-Tenantry-Status` and `X-Tenantry-Code`. There is
+/// no body: nginx does not read it, and closes the connection if there is one.
+pub(crate) async fn nginx(ctx: Ctx, asked: Asked) -> Result<Bare> {
+    let said = headers_of_allowed(&ctx, &asked).map_err(Error::narrowed)?;
+    Ok(Bare(said.into_iter().fold(Reply::to_anybody(()), |reply, (name, value)| reply.header(name, value))))
 }
 
 /// For proxies that pass a refusal on to the caller as it is.
-pub(crate) async fn forward(ctx: Ctx, Asked { fields, address }: Asked) -> Result<Reply<api::Authorized>> {
-    let (allowed, limits) = decisions::authorize(&ctx.app, ctx.now, &waiting(&fields, address)?)?;
-    let said = identity(&allowed).into_iter().chain(limits.into_iter().flat_map(headers::of_limits));
+pub(crate) async fn forward(ctx: Ctx, asked: Asked) -> Result<Reply<api::Authorized>> {
+    let said = headers_of_allowed(&ctx, &asked)?;
     let reply = Reply::to_anybody(api::Authorized { allow: true });
-    Ok(said.fold(reply, |reply, (name, value)| reply.header(name, value)))
+    Ok(said.into_iter().fold(reply, |reply, (name, value)| reply.header(name, value)))
+}
+
+fn headers_of_allowed(ctx: &Ctx, Asked { fields, address }: &Asked) -> Result<Vec<(&'static str, String)>> {
+    let (allowed, limits) = decisions::authorize(&ctx.app, ctx.now, &waiting(fields, *address)?)?;
+    Ok(identity(&allowed).into_iter().chain(limits.into_iter().flat_map(headers::of_limits)).collect())
 }

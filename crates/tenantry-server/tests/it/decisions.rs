@@ -417,7 +417,9 @@ both_engines! {
                     for varying in ["x-request-id", "date", "content-length"] {
                         headers.remove(varying);
                     }
-                    body.as_object_mut().expect("an object").remove("requestId");
+                    if let Some(body) = body.as_object_mut() {
+                        body.remove("requestId");
+                    }
                     let mut headers: Vec<_> = headers.iter().map(|(name, value)| (name.to_string(), value.clone())).collect();
                     headers.sort();
                     (answer.status, headers, body)
@@ -426,7 +428,7 @@ both_engines! {
                 short
             };
             for way in ["nginx", "forward"] {
-                let answer = ask(way, &[("x-assume-org", &child)]).await.ok();
+                let answer = ask(way, &[("x-assume-org", &child)]).await.is(if way == "nginx" { 204 } else { 200 });
                 let told = ["account", "actor", "key", "api", "cost"].map(|name| answer.header(&format!("x-tenantry-{name}")).to_owned());
                 assert_eq!(told, [child.clone(), account.clone(), made.id(), "voice".to_owned(), "0".to_owned()]);
             }

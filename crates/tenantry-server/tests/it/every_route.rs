@@ -151,7 +151,8 @@ async fn call(caller: &Caller<'_>, who: &str, route: &Route, world: &World, acco
 }
 
 fn cell(answer: &Answer) -> String {
-    match answer.body["code"].as_str() {
+    let in_headers = Some(answer.header("x-tenantry-code")).filter(|code| !code.is_empty());
+    match answer.body["code"].as_str().or(in_headers) {
         Some(code) if answer.status >= 400 => format!("{} {code}", answer.status),
         _ => answer.status.to_string(),
     }

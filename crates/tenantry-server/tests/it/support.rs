@@ -301,9 +301,13 @@ impl Answer {
         let response = request.send().await.expect("an answer");
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await.expect("a body");
-        let body: Value =
-            serde_json::from_str(&text).unwrap_or_else(|_| panic!("{status} with a body that is not JSON: {text:?}"));
-        if status >= 400 {
+        // Only nginx is answered in headers alone.
+        let bare = text.is_empty() && (status == 204 || headers.contains_key("x-tenantry-code"));
+        let read = || {
+            serde_json::from_str(&text).unwrap_or_else(|_| panic!("{status} with a body that is not JSON: {text:?}"))
+        };
+        let body: Value = if bare { Value::Null } else { read() };
+        if status >= 400 && !bare {
             assert_eq!(headers["content-type"], "application/problem+json");
             assert_eq!(body["status"], status);
             assert_eq!(body["requestId"].as_str(), headers["x-request-id"].to_str().ok());
