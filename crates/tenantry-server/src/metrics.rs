@@ -33,6 +33,7 @@ pub struct Metrics {
     answers: Family<Answered, Counter>,
     seconds: Family<Timed, Histogram>,
     connections: Gauge,
+    accepted: Counter,
     mails_waiting: Gauge,
     mails_given_up: Gauge,
     usage: UsageFigures,
@@ -55,7 +56,7 @@ impl Default for Metrics {
         let answers = Family::<Answered, Counter>::default();
         let seconds =
             Family::<Timed, Histogram>::new_with_constructor(|| Histogram::new(exponential_buckets(0.000_5, 2.0, 16)));
-        let connections = Gauge::default();
+        let (connections, accepted) = (Gauge::default(), Counter::default());
         registry.register("http_requests", "Requests answered", answers.clone());
         registry.register(
             "http_request_seconds",
@@ -63,11 +64,12 @@ impl Default for Metrics {
             seconds.clone(),
         );
         registry.register("http_connections", "Open connections", connections.clone());
+        registry.register("http_connections_accepted", "Connections that were opened", accepted.clone());
         let (mails_waiting, mails_given_up) = (Gauge::default(), Gauge::default());
         registry.register("mails_waiting", "Mails that are to be sent", mails_waiting.clone());
         registry.register("mails_given_up", "Mails that no server took", mails_given_up.clone());
         let usage = UsageFigures::registered(&mut registry);
-        Self { registry, answers, seconds, connections, mails_waiting, mails_given_up, usage }
+        Self { registry, answers, seconds, connections, accepted, mails_waiting, mails_given_up, usage }
     }
 }
 
@@ -128,6 +130,7 @@ impl Metrics {
     /// Counts a connection until the answer is dropped.
     pub(crate) fn connected(&self) -> Connected {
         self.connections.inc();
+        self.accepted.inc();
         Connected(self.connections.clone())
     }
 

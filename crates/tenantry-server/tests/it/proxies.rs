@@ -151,8 +151,37 @@ async fn behind(api: &Api, proxy: impl Fn(SocketAddr, u16) -> Peer) {
     denied(&key, "/voice/languages", &[], 401, "key_revoked").await;
 }
 
+/// nginx closes a connection whose answer has a body that it does not read: then every call would cost a new one.
+async fn keeps_connections(api: &Api) {
+    let operator = api.operator();
+    operator.post("/v1/apis", json!({"id": "voice", "name": "Voice", "basePath": "/voice"})).await.created();
+    operator.post("/v1/apis/voice/endpoints", json!({"method": "GET", "path": "/languages"})).await.created();
+    let key = api.key_of(&api.root("Acme").await).await;
+    let (upstream, port) = (upstream().await, free_port());
+    let _nginx = Peer::nginx(&shipped("nginx.conf", api, upstream, port), port);
+    let accepted = async || {
+        let figures = reqwest::get(format!("http://{}/metrics", api.running.ops)).await.expect("figures");
+        let figures = figures.text().await.expect("text");
+        let line = figures.lines().find_map(|line| line.strip_prefix("tenantry_http_connections_accepted_total "));
+        line.expect("a figure").parse::<u64>().expect("a number")
+    };
+    let before = accepted().await;
+    for _ in 0..20 {
+        assert_eq!(call(&key, port, "/voice/languages", &[]).await.0, 200);
+        assert_eq!(call(&key, port, "/voice/nothing", &[]).await.0, 404);
+    }
+    // One for the questions, and those that ask for the figures.
+    let opened = accepted().await - before;
+    assert!(opened <= 3, "{opened} connections for 40 questions");
+}
+
 fn config() -> Config {
     Config { trusted_proxies: Networks::parse(&["127.0.0.1"]).expect("networks"), ..Config::default() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nginx_keeps_its_connections() {
+    Api::run_with(tenantry_testkit::Database::sqlite(), Limits::DEFAULT, config(), keeps_connections).await;
 }
 
 both_engines! {
