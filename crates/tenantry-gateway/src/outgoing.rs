@@ -46,20 +46,15 @@ const OURS_ALONE: [&str; 15] = [
     "x-method-override",
 ];
 
-/// Takes off what speaks to us only. Answers whether the sender takes trailers.
+/// Takes off what speaks to us only.
 pub(crate) fn strip_hops(fields: &mut HeaderMap) {
-    let named: Vec<HeaderName> = fields
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .collect();
+    let named = fields.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    let named = named.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok());
+    let ours = fields.keys().filter(|name| HOP_BY_HOP.contains(&name.as_str())).cloned();
+    // Most messages have one of these, or none: the map is gone through once, and not asked for each.
+    let hops: Vec<HeaderName> = named.chain(ours).collect();
     let trailers = fields.get(header::TE).is_some_and(|te| te.as_bytes().eq_ignore_ascii_case(b"trailers"));
-    for name in HOP_BY_HOP {
-        fields.remove(name);
-    }
-    for name in named {
+    for name in hops {
         fields.remove(name);
     }
     if trailers {
