@@ -10,11 +10,16 @@ const PATIENCE: u32 = 10;
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// The failures of one endpoint of one server. Times are counted from an instant that the caller chooses.
+///
+/// A call that failed while others went well says nothing about the server: so whoever has calls hang for whatever reason of their
+/// own does not take it away from others.
 #[derive(Debug, Default)]
 pub(crate) struct Breaker {
     failures: AtomicU32,
     /// Until when nobody is let through, in milliseconds.
     until: AtomicU64,
+    /// When a call last went well, in milliseconds.
+    succeeded: AtomicU64,
 }
 
 impl Breaker {
@@ -39,15 +44,22 @@ impl Breaker {
     }
 
     /// The server answered.
-    pub(crate) fn succeeded(&self) {
+    pub(crate) fn succeeded(&self, now: Duration) {
+        let at = millis(now);
         // Read first: a line of memory that everybody writes to is slow.
         if self.failures.load(Ordering::Relaxed) != 0 {
             self.failures.store(0, Ordering::Relaxed);
         }
+        if self.succeeded.load(Ordering::Relaxed) != at {
+            self.succeeded.store(at, Ordering::Relaxed);
+        }
     }
 
-    /// The server could not be reached, broke off, or was too slow.
-    pub(crate) fn failed(&self, now: Duration) {
+    /// The server could not be reached, broke off, or was too slow for a call that had begun then.
+    pub(crate) fn failed(&self, begun: Duration, now: Duration) {
+        if self.succeeded.load(Ordering::Relaxed) > millis(begun) {
+            return;
+        }
         if self.failures.fetch_add(1, Ordering::Relaxed) + 1 >= PATIENCE {
             self.until.store(millis(now + PAUSE), Ordering::Release);
         }
@@ -70,20 +82,34 @@ mod tests {
     fn opens_after_failures_in_a_row_and_closes_after_one_success() {
         let breaker = Breaker::default();
         for _ in 1..PATIENCE {
-            breaker.failed(at(1));
+            breaker.failed(at(1), at(1));
         }
-        breaker.succeeded();
+        breaker.succeeded(at(1));
         for _ in 1..PATIENCE {
-            breaker.failed(at(1));
+            breaker.failed(at(1), at(1));
             assert_eq!(breaker.check(at(1)), Ok(()));
         }
-        breaker.failed(at(1));
+        breaker.failed(at(1), at(1));
         assert_eq!(breaker.check(at(2)), Err(at(4)));
         assert_eq!((breaker.check(at(6)), breaker.check(at(6))), (Ok(()), Err(PAUSE)), "one finds out");
-        breaker.failed(at(7));
+        breaker.failed(at(6), at(7));
         assert_eq!(breaker.check(at(8)), Err(at(4)));
         assert_eq!(breaker.check(at(12)), Ok(()));
-        breaker.succeeded();
+        breaker.succeeded(at(12));
         assert_eq!((breaker.check(at(12)), breaker.check(at(12))), (Ok(()), Ok(())));
+    }
+
+    #[test]
+    fn calls_that_hang_while_others_go_well_do_not_count() {
+        let breaker = Breaker::default();
+        breaker.succeeded(at(30));
+        for _ in 0..100 * PATIENCE {
+            breaker.failed(at(1), at(61));
+        }
+        assert_eq!(breaker.check(at(61)), Ok(()));
+        for _ in 0..PATIENCE {
+            breaker.failed(at(31), at(91));
+        }
+        assert_eq!(breaker.check(at(91)), Err(PAUSE));
     }
 }

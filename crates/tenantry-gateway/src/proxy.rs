@@ -36,6 +36,9 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
+/// How our keys begin.
+const KEYS: &str = "tny_";
+
 /// The status of an answer that hands the connection over.
 const SWITCHING: u16 = 101;
 
@@ -124,6 +127,10 @@ impl Gateway {
                 return Err(Code::HeaderRepeated.into());
             }
         }
+        // It would be in the logs of the API behind.
+        if request.uri().query().is_some_and(has_key) {
+            return Err(Code::CredentialInQuery.into());
+        }
         let call = Call {
             key: headers::credential(fields)?.ok_or(Code::CredentialMissing)?,
             assume: headers::single(fields, headers::ASSUME, Code::AssumeMalformed)?,
@@ -146,6 +153,7 @@ impl Gateway {
         if !self.journal.has_room() {
             return Err(Code::UsageUnrecorded.into());
         }
+        // No API has plans yet, so that there is nothing to lease.
         let reserved = lease::reserve(None, allowed.cost)?;
         Ok(Charge::new(Arc::clone(&self.journal), allowed, arrival.now, reserved))
     }
@@ -271,6 +279,11 @@ fn upgrade(request: &Request<Incoming>) -> Option<HeaderValue> {
     // `h2c` is ours to answer, and no answer is one: HTTP/1.1 it stays.
     let ours = protocol.as_bytes().eq_ignore_ascii_case(b"h2c");
     (asks && !ours && request.version() == Version::HTTP_11).then(|| protocol.clone())
+}
+
+/// Whether a query holds one of our keys.
+fn has_key(query: &str) -> bool {
+    query.split('&').filter_map(|pair| pair.split_once('=')).any(|(_, value)| value.starts_with(KEYS))
 }
 
 /// The values of a header. What is no text is read as one that is wrong.

@@ -139,12 +139,13 @@ impl Upstreams {
         request: Request<Outgoing>,
         upload: Option<&Upload>,
     ) -> Result<Response<Incoming>, Refusal> {
-        way.breaker.check(self.started.elapsed()).map_err(paused)?;
+        let begun = self.started.elapsed();
+        way.breaker.check(begun).map_err(paused)?;
         let pool = if way.address.is_h2 { &self.h2_pool } else { &self.pool };
         let sent = pool.request(request);
         let failure = match self.in_time(sent, upload).await {
             Some(Ok(response)) => {
-                way.breaker.succeeded();
+                way.breaker.succeeded(self.started.elapsed());
                 return Ok(response);
             }
             // It was not the server that failed: nobody else should wait for it.
@@ -161,7 +162,7 @@ impl Upstreams {
                 Code::UpstreamTimeout
             }
         };
-        way.breaker.failed(self.started.elapsed());
+        way.breaker.failed(begun, self.started.elapsed());
         Err(failure.into())
     }
 

@@ -89,7 +89,7 @@ async fn misbehave(mut stream: TcpStream) {
             Ok(())
         }
         "claims" => {
-            let claims = "HTTP/1.1 200 OK\r\nx-tenantry-subject: acc_x\r\nx-tenantry-anything: 1\r\nconnection: x-hop\r\n\
+            let claims = "HTTP/1.1 200 OK\r\nx-tenantry-subject: acc_x\r\nx-tenantry-anything: 1\r\nconnection: x-hop, close\r\n\
                 x-hop: 1\r\nset-cookie: __Host-tenantry=stolen; Path=/\r\nset-cookie: own=1\r\ncontent-length: 2\r\n\r\n{}";
             send(&mut stream, claims).await
         }

@@ -1,6 +1,7 @@
 //! Calls through the gateway, with real clients and servers that behave as servers do.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -16,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest as _};
 
 use crate::behind;
-use crate::support::{Answer, Api, Caller, NOBODY};
+use crate::support::{Answer, Api, Caller, NOBODY, all};
 
 const SECRET: &str = "what-the-api-behind-knows-as-well-0123";
 
@@ -197,6 +198,8 @@ both_engines! {
             get(&key, api, "/v1/accounts").await.refused(404, "endpoint_unknown");
             get(&key, api, "/voice/a%2fb").await.refused(400, "path_invalid");
             get(&key, api, "/nowhere/a").await.refused(502, "upstream_unset");
+            let query = format!("/voice/a?token={}", key.credential.as_deref().expect("a key"));
+            get(&key, api, &query).await.refused(400, "credential_in_query");
             let both = call(&key, api, Method::GET, "/voice/a").header("authorization", "Bearer other");
             Answer::of(both).await.refused(400, "ambiguous_credentials");
             let twice = call(&key, api, Method::GET, "/voice/a").header("content-type", "a/b").header("content-type", "c/d");
@@ -323,6 +326,35 @@ async fn a_server_that_is_down_is_left_alone_for_a_while() {
         let answer = get(key, api, "/down/a").await.refused(503, "upstream_paused");
         assert!(answer.header("retry-after").parse::<u64>().is_ok_and(|seconds| (1..=6).contains(&seconds)));
         get(key, api, "/up/a").await.ok();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r13_calls_of_one_that_hang_do_not_stop_those_of_others() {
+    let timeouts = Timeouts { upstream: Duration::from_secs(3), ..Timeouts::default() };
+    Api::run_with(Database::sqlite(), Limits::DEFAULT, Config { timeouts, ..config() }, async |api| {
+        sell(api, "odd", &format!("http://{}", behind::odd().await)).await;
+        let [hanging, other] = [api.root("Hanging").await, api.root("Other").await];
+        let (hanging, other) = (api.key_of(&hanging).await, api.key_of(&other).await);
+        let hang = async || get(&hanging, api, "/odd/hang").await.refused(504, "upstream_timeout");
+        let over = AtomicBool::new(false);
+        let hanging = async {
+            all((0..500).map(|_| hang()).collect()).await;
+            over.store(true, Ordering::SeqCst);
+        };
+        // Calls of the same endpoint, while hundreds wait, and when all of those are given up at once.
+        let others = async {
+            let mut calls = 0;
+            while !over.load(Ordering::SeqCst) {
+                get(&other, api, "/odd/claims").await.ok();
+                calls += 1;
+            }
+            calls
+        };
+        let ((), calls) = tokio::join!(hanging, others);
+        assert!(calls > 10, "{calls}");
+        get(&other, api, "/odd/claims").await.ok();
     })
     .await;
 }

@@ -149,6 +149,14 @@ async fn behind(api: &Api, proxy: impl Fn(SocketAddr, u16) -> Peer) {
     operator.act(&format!("/v1/accounts/{parent}/activate")).await.ok();
     operator.act(&format!("{at}/keys/{}/revoke", made.id())).await.ok();
     denied(&key, "/voice/languages", &[], 401, "key_revoked").await;
+    let brief = json!({"name": "brief", "expiresAt": "2026-01-31T12:30:00Z"});
+    let brief = api.key(&api.new_key(&account, brief).await.text("secret"));
+    let orphan = api.key_of(&child).await;
+    operator.act(&format!("/v1/accounts/{child}/close")).await.ok();
+    denied(&orphan, "/voice/languages", &[], 403, "account_closed").await;
+    assert_eq!(call(&brief, port, "/voice/languages", &[]).await.0, 200);
+    api.clock.advance(tenantry_core::time::Span::seconds(3_600));
+    denied(&brief, "/voice/languages", &[], 401, "key_expired").await;
 }
 
 /// nginx closes a connection whose answer has a body that it does not read: then every call would cost a new one.
