@@ -26,8 +26,9 @@ use crate::outgoing::{Outgoing, Upload};
 
 /// How long it may take to connect.
 const CONNECT: Duration = Duration::from_secs(5);
-/// How long an unused connection is kept: less than servers usually do, so that calls seldom meet one that is being closed.
-const KEEP: Duration = Duration::from_secs(30);
+/// How long an unused connection is kept: less than servers do, of which many give up after five seconds, so that calls seldom meet one
+/// that is being closed.
+const KEEP: Duration = Duration::from_secs(4);
 
 /// Where a server is: `http://`, `https://`, or `h2c://` for HTTP/2 without TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
