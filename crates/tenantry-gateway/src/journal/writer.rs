@@ -97,10 +97,7 @@ impl Writer {
         let mut pause = SHORTEST_PAUSE;
         loop {
             let last_try = locked(&self.shared.waiting).closing;
-            let Err(error) = self.write(batches) else {
-                self.shared.trouble.store(false, Ordering::Relaxed);
-                return true;
-            };
+            let Err(error) = self.write(batches) else { return true };
             self.leave();
             self.shared.trouble.store(true, Ordering::Relaxed);
             self.shared.failures.fetch_add(1, Ordering::Relaxed);
@@ -161,6 +158,8 @@ impl Writer {
         self.shared.bytes.fetch_sub(open.bytes, Ordering::Relaxed);
         let more = std::mem::take(&mut open.records);
         open.bytes = 0;
+        // Before it is said: who hears of it may ask whether calls can be let in again.
+        self.shared.trouble.store(false, Ordering::Relaxed);
         self.shared.durable.send_modify(|Durable { records, .. }| *records += more);
         Ok(())
     }
