@@ -214,10 +214,11 @@ async fn a_file_configures_the_server() {
     let database = Database::sqlite();
     // All of 127.0.0.0/8 is this machine: an address that can only come from the file.
     let text = "listen = \"127.0.0.2:0\"\nops-listen = \"127.0.0.3:0\"\nlog-format = \"json\"\ndrain-timeout = 5\n";
-    let server = Server::spawn(configured(&database, text, &["serve"])).await;
+    let mut server = Server::spawn(configured(&database, text, &["serve"])).await;
     assert!(server.api.url.starts_with("http://127.0.0.2:"), "{}", server.api.url);
     assert!(server.ops.starts_with("http://127.0.0.3:"), "{}", server.ops);
-    drop(server);
+    // The next one has the same directory, which it does not share with one that is still ending.
+    server.kill().await;
 
     let mut command = configured(&database, text, &["serve", "--listen", "127.0.0.4:0"]);
     command.env("TENANTRY_LISTEN", "127.0.0.5:0").env("TENANTRY_OPS_LISTEN", "127.0.0.5:0");
