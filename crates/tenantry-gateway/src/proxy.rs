@@ -177,7 +177,7 @@ impl Gateway {
         let (body, upload) = Outgoing::new(body);
         let answer = self.upstreams.send(way, Request::from_parts(parts, body), upload.as_ref()).await?;
         let switched = answer.status().as_u16() == SWITCHING;
-        if switched && (client.is_none() || answer.headers().get(header::UPGRADE) != wanted.as_ref()) {
+        if switched && !wanted.as_ref().is_some_and(|wanted| offers(wanted, answer.headers())) {
             tracing::warn!(request = arrival.id, "the server behind switched protocols unasked");
             return Err(Code::UpstreamFailed.into());
         }
@@ -279,6 +279,13 @@ fn upgrade(request: &Request<Incoming>) -> Option<HeaderValue> {
     // `h2c` is ours to answer, and no answer is one: HTTP/1.1 it stays.
     let ours = protocol.as_bytes().eq_ignore_ascii_case(b"h2c");
     (asks && !ours && request.version() == Version::HTTP_11).then(|| protocol.clone())
+}
+
+/// Whether a server took one of the protocols that a client wants. Their names have no case (RFC 9110, section 7.8).
+fn offers(wanted: &HeaderValue, taken: &HeaderMap) -> bool {
+    let taken = taken.get(header::UPGRADE).map(|taken| taken.as_bytes().trim_ascii());
+    let mut wanted = wanted.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    taken.is_some_and(|taken| wanted.any(|wanted| wanted.eq_ignore_ascii_case(taken)))
 }
 
 /// Whether a query holds one of our keys.

@@ -284,6 +284,25 @@ async fn websockets_pass() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn protocols_are_named_without_regard_to_case() {
+    run(async |api, key| {
+        sell(api, "odd", &format!("http://{}", behind::odd().await)).await;
+        let key = key.credential.as_deref().expect("a key");
+        for (offered, first) in [("odd", "HTTP/1.1 101 "), ("ODD", "HTTP/1.1 101 "), ("other, Odd", "HTTP/1.1 101 "), ("other", "HTTP/1.1 502 ")] {
+            let request = format!(
+                "GET /odd/switch HTTP/1.1\r\nhost: a\r\nx-api-key: {key}\r\nconnection: upgrade\r\nupgrade: {offered}\r\n\r\n"
+            );
+            let mut stream = TcpStream::connect(gateway(api)).await.expect("connect");
+            stream.write_all(request.as_bytes()).await.expect("send");
+            let mut answer = vec![0; first.len()];
+            stream.read_exact(&mut answer).await.expect("an answer");
+            assert_eq!(String::from_utf8_lossy(&answer), first, "{offered}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r13_slow_and_dying_servers() {
     run(async |api, key| {
         sell(api, "odd", &format!("http://{}", behind::odd().await)).await;
