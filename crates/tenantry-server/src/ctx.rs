@@ -427,12 +427,15 @@ impl Ctx {
 
     /// Which account is asking, if it is one with a key that the operator gave the scope `decide`; `None` is the operator, acting
     /// for nobody. Asks the snapshot and not the database, as whoever asks about every call has to be answered at once.
-    pub(crate) fn decider(&self) -> Result<Option<AccountId>> {
+    pub(crate) async fn decider(&self) -> Result<Option<AccountId>> {
         let presented = match self.visit.credential {
-            _ if self.visit.assume.is_some() => return Err(only_deciders()),
-            Credential::Operator => return Ok(None),
-            Credential::Key { hash } => Presented::Hash(hash),
-            Credential::Session { .. } | Credential::Nobody => return Err(only_deciders()),
+            Credential::Operator if self.visit.assume.is_none() => return Ok(None),
+            Credential::Key { hash } if self.visit.assume.is_none() => Presented::Hash(hash),
+            _ => {
+                // They may not, whoever they are. Who is nobody is told so first, as everywhere.
+                self.identity().await?;
+                return Err(only_deciders());
+            }
         };
         let called = self.visit.route.as_ref().ok_or(Code::RouteUnknown)?;
         let request = Request {

@@ -17,17 +17,20 @@ use crate::view;
 /// The most calls of a batch.
 const MOST: usize = 256;
 
-pub(crate) fn decide(ctx: &Ctx, asked: &api::DecisionRequest) -> Result<Reply<api::Decision>> {
-    let asker = ctx.decider()?;
+pub(crate) async fn decide(ctx: &Ctx, asked: &api::DecisionRequest) -> Result<Reply<api::Decision>> {
+    let asker = ctx.decider().await?;
+    // Only whoever may ask may have us wait.
+    ctx.catch_up().await?;
     let snapshot = ctx.app.plane.snapshot();
     Ok(Reply::to_account(asker, answer(&ctx.app, &snapshot, asked, ctx.now)))
 }
 
-pub(crate) fn decide_many(ctx: &Ctx, asked: &[api::DecisionRequest]) -> Result<Reply<api::Decisions>> {
-    let asker = ctx.decider()?;
+pub(crate) async fn decide_many(ctx: &Ctx, asked: &[api::DecisionRequest]) -> Result<Reply<api::Decisions>> {
+    let asker = ctx.decider().await?;
     if asked.is_empty() || asked.len() > MOST {
         return Err(Refusal::field("decisions", format!("takes 1 to {MOST}")).into());
     }
+    ctx.catch_up().await?;
     // All by one and the same snapshot.
     let snapshot = ctx.app.plane.snapshot();
     let decisions = asked.iter().map(|asked| answer(&ctx.app, &snapshot, asked, ctx.now)).collect();

@@ -9,11 +9,9 @@ use crate::problem::Result;
 use crate::reply::Reply;
 
 pub(crate) async fn decide(ctx: Ctx, Body(asked): Body<api::DecisionRequest>) -> Result<Reply<api::Decision>> {
-    ctx.catch_up().await?;
-    app::decisions::decide(&ctx, &asked)
+    app::decisions::decide(&ctx, &asked).await
 }
 
 pub(crate) async fn decide_many(ctx: Ctx, Body(asked): Body<api::DecisionBatch>) -> Result<Reply<api::Decisions>> {
-    ctx.catch_up().await?;
-    app::decisions::decide_many(&ctx, &asked.decisions)
+    app::decisions::decide_many(&ctx, &asked.decisions).await
 }

@@ -339,6 +339,14 @@ both_engines! {
                 let scoped = json!({"name": "mine", "scopes": ["decide"]});
                 maker.post(&format!("/v1/accounts/{account}/keys"), scoped).await.refused(403, "scope_exceeded");
             }
+            // Who is somebody is refused; who is nobody is told so first, as everywhere.
+            let ben = api.member(&account, "ben", "admin").await;
+            ben.post("/v1/decisions", call(&key)).await.refused(403, "permission_denied");
+            ben.delete("/v1/sessions/current").await.ok();
+            ben.post("/v1/decisions", call(&key)).await.refused(401, "session_unknown");
+            let other = api.root("Else").await;
+            api.key(&decider).assuming(&other).post("/v1/decisions", call(&key)).await.refused(403, "assume_forbidden");
+            api.operator().assuming(&other).post("/v1/decisions", call(&key)).await.refused(403, "permission_denied");
             // What stands against any other key stands against this one.
             let rules = format!("/v1/accounts/{account}/restrictions");
             let rule = json!({"mode": "deny", "endpoints": [{"api": "tenantry", "path": "/decisions/**"}]});
