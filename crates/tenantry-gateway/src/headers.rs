@@ -1,6 +1,6 @@
 //! Reading what a call presents, and the names of our own headers.
 
-use http::{HeaderMap, HeaderName};
+use http::HeaderMap;
 use tenantry_core::refusal::Code;
 
 /// The headers that programs put a credential into. In the last one it follows the word `Bearer`.
@@ -10,28 +10,28 @@ pub const CREDENTIALS: [&str; 3] = ["x-auth-token", "x-api-key", "authorization"
 pub const ASSUME: &str = "x-assume-org";
 
 /// For whom a call is: told to the API behind.
-pub const ACCOUNT: HeaderName = HeaderName::from_static("x-tenantry-account");
-/// Which account makes it.
-pub const ACTOR: HeaderName = HeaderName::from_static("x-tenantry-actor");
+pub const ACCOUNT: &str = "x-tenantry-account";
+/// Which account makes it; told to the client, too.
+pub const ACTOR: &str = "x-tenantry-actor";
 /// Whose key it is, if it is a person's.
-pub const USER: HeaderName = HeaderName::from_static("x-tenantry-user");
+pub const USER: &str = "x-tenantry-user";
 /// With which key.
-pub const KEY: HeaderName = HeaderName::from_static("x-tenantry-key");
+pub const KEY: &str = "x-tenantry-key";
 /// That it was Tenantry who said so.
-pub const SIGNATURE: HeaderName = HeaderName::from_static("x-tenantry-signature");
+pub const SIGNATURE: &str = "x-tenantry-signature";
 /// For whom an answer is: told to the client.
-pub const SUBJECT: HeaderName = HeaderName::from_static("x-tenantry-subject");
+pub const SUBJECT: &str = "x-tenantry-subject";
 /// What limits there are (draft-ietf-httpapi-ratelimit-headers).
-pub const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+pub const RATE_LIMIT_POLICY: &str = "ratelimit-policy";
 /// What is left of them.
-pub const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
-/// What a call cost.
-pub const COST: HeaderName = HeaderName::from_static("x-credits-cost");
+pub const RATE_LIMIT: &str = "ratelimit";
+/// What a call was charged.
+pub const CHARGED: &str = "x-credits-cost";
 /// The id of a request.
-pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub const REQUEST_ID: &str = "x-request-id";
 
 /// How the names of our own headers begin.
-pub(crate) const OURS: &str = "x-tenantry-";
+pub const OURS: &str = "x-tenantry-";
 /// How the names of our own cookies begin.
 pub(crate) const OUR_COOKIES: &str = "__Host-tenantry";
 
@@ -74,6 +74,7 @@ pub fn single<'a>(headers: &'a HeaderMap, name: &str, malformed: Code) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderName;
 
     fn of(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         let pair = |(name, value): &(&'static str, &'static str)| {

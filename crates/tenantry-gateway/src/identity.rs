@@ -40,7 +40,7 @@ pub(crate) fn tell(fields: &mut HeaderMap, allowed: &Allowed, signed: &Signed<'_
 }
 
 /// Sets a header to a text that is one.
-pub(crate) fn insert(fields: &mut HeaderMap, name: http::HeaderName, text: &str) {
+pub(crate) fn insert(fields: &mut HeaderMap, name: &'static str, text: &str) {
     if let Ok(value) = HeaderValue::from_str(text) {
         fields.insert(name, value);
     }

@@ -11,7 +11,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use crate::headers::{OUR_COOKIES, OURS};
+use crate::headers::{ASSUME, CREDENTIALS, OUR_COOKIES, OURS};
 
 /// Headers that speak to the next server only (RFC 9110, section 7.6.1), besides those that `Connection` names.
 const HOP_BY_HOP: [&str; 9] = [
@@ -28,11 +28,7 @@ const HOP_BY_HOP: [&str; 9] = [
 
 /// Headers that are for Tenantry, that only a proxy has a right to say, or that would make the API read another call out of the
 /// request than the one that was judged.
-const OURS_ALONE: [&str; 15] = [
-    "x-api-key",
-    "x-auth-token",
-    "authorization",
-    "x-assume-org",
+const OURS_ALONE: [&str; 11] = [
     "x-assume-reason",
     "x-org-id",
     "x-real-ip",
@@ -70,6 +66,8 @@ pub(crate) fn strip_claims(fields: &mut HeaderMap) {
             || name.starts_with(OURS)
             || name.starts_with("x-forwarded-")
             || name.starts_with("x-http-method-")
+            || CREDENTIALS.contains(&name)
+            || name == ASSUME
             || OURS_ALONE.contains(&name)
     };
     let claimed: Vec<HeaderName> = fields.keys().filter(|name| claims(name.as_str())).cloned().collect();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::uri::{PathAndQuery, Scheme, Uri};
 use http::{Request, Response, Version};
@@ -31,10 +31,9 @@ use crate::{headers, lease, tunnel};
 
 /// What we are called in `Via`.
 const NAME: &str = "tenantry";
-const VIA: HeaderName = header::VIA;
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_FOR: &str = "x-forwarded-for";
+const X_FORWARDED_HOST: &str = "x-forwarded-host";
+const X_FORWARDED_PROTO: &str = "x-forwarded-proto";
 
 /// How our keys begin.
 const KEYS: &str = "tny_";
@@ -134,7 +133,7 @@ impl Gateway {
         let call = Call {
             key: headers::credential(fields)?.ok_or(Code::CredentialMissing)?,
             assume: headers::single(fields, headers::ASSUME, Code::AssumeMalformed)?,
-            address: client_address(arrival.peer, texts(fields, &X_FORWARDED_FOR), &self.proxies),
+            address: client_address(arrival.peer, texts(fields, X_FORWARDED_FOR), &self.proxies),
             method: request.method().as_str(),
             target,
             resource: None,
@@ -191,8 +190,8 @@ impl Gateway {
         let host = host.or_else(|| parts.headers.get(header::HOST).cloned());
         let fields = &mut parts.headers;
         let believed = self.proxies.contain(arrival.peer);
-        let chain = believed.then(|| texts(fields, &X_FORWARDED_FOR).collect::<Vec<_>>().join(", "));
-        let scheme = fields.get(&X_FORWARDED_PROTO).filter(|value| believed && is_scheme(value)).cloned();
+        let chain = believed.then(|| texts(fields, X_FORWARDED_FOR).collect::<Vec<_>>().join(", "));
+        let scheme = fields.get(X_FORWARDED_PROTO).filter(|value| believed && is_scheme(value)).cloned();
         strip_hops(fields);
         strip_claims(fields);
         let chain = chain.filter(|chain| !chain.is_empty()).map(|chain| chain + ", ").unwrap_or_default();
@@ -201,7 +200,7 @@ impl Gateway {
         if let Some(host) = host {
             fields.insert(X_FORWARDED_HOST, host);
         }
-        fields.append(VIA, via(parts.version));
+        fields.append(header::VIA, via(parts.version));
         let signed =
             Signed { now: arrival.now, request: arrival.id, method: parts.method.as_str(), target: path.as_str() };
         identity::tell(fields, allowed, &signed, self.secret.as_ref());
@@ -235,12 +234,12 @@ impl Gateway {
             fields.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
             fields.insert(header::UPGRADE, protocol);
         }
-        fields.append(VIA, via(parts.version));
+        fields.append(header::VIA, via(parts.version));
         insert(fields, headers::REQUEST_ID, arrival.id);
         insert(fields, headers::ACTOR, &charge.allowed().actor.to_string());
         insert(fields, headers::SUBJECT, &charge.allowed().subject().to_string());
         let settled = charge.answered(parts.status.as_u16());
-        insert(fields, headers::COST, &settled.credits.to_string());
+        insert(fields, headers::CHARGED, &settled.credits.to_string());
         if let Some(position) = settled.position.filter(|_| self.usage_before_answer) {
             self.journal.durable(position).await;
         }
@@ -272,7 +271,7 @@ fn written(target: &PathAndQuery) -> Result<PathAndQuery, Refusal> {
 
 /// What the client wants its connection to become. Only HTTP/1.1 has that.
 fn upgrade(request: &Request<Incoming>) -> Option<HeaderValue> {
-    let asks = texts(request.headers(), &header::CONNECTION)
+    let asks = texts(request.headers(), header::CONNECTION.as_str())
         .flat_map(|value| value.split(','))
         .any(|name| name.trim().eq_ignore_ascii_case("upgrade"));
     let protocol = request.headers().get(header::UPGRADE)?;
@@ -294,7 +293,7 @@ fn has_key(query: &str) -> bool {
 }
 
 /// The values of a header. What is no text is read as one that is wrong.
-fn texts<'a>(fields: &'a HeaderMap, name: &HeaderName) -> impl DoubleEndedIterator<Item = &'a str> {
+fn texts<'a>(fields: &'a HeaderMap, name: &str) -> impl DoubleEndedIterator<Item = &'a str> {
     fields.get_all(name).iter().map(|value| value.to_str().unwrap_or("?"))
 }
 

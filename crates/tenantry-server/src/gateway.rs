@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
@@ -84,7 +84,7 @@ impl Door {
                 edge::finish(refused, id, &self.app.config.public_url)
             }
         };
-        let (status, took): (u16, Duration) = (meant(&response).as_u16(), started.elapsed());
+        let (status, took) = (meant(&response).as_u16(), started.elapsed());
         self.app.metrics.answered(&method, ROUTE, status, took);
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         tracing::debug!(request = %id, %method, status, micros, %peer, "forwarded");

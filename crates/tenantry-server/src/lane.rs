@@ -20,6 +20,9 @@ use crate::router::PREFIXES;
 use crate::state::App;
 use crate::{edge, problem};
 
+/// How these questions are called in figures and log lines.
+const ROUTE: &str = "/v1/authz";
+
 /// How the answer is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Manner {
@@ -46,9 +49,7 @@ impl Manner {
         let below = PREFIXES.iter().find_map(|prefix| path.strip_prefix(prefix))?;
         [Self::Nginx, Self::Forward].into_iter().find(|manner| manner.path() == below)
     }
-}
 
-impl Manner {
     /// The answer to a call that may go on.
     fn allow(self, allowed: &Allowed, limits: Option<[(&'static str, String); 2]>) -> Response {
         let mut response = match self {
@@ -77,7 +78,7 @@ pub(crate) struct Lane {
 
 impl Lane {
     pub(crate) fn new(app: &App, routes: Routes) -> Self {
-        let counted = app.metrics.counted(&Method::GET, "/v1/authz", 200);
+        let counted = app.metrics.counted(&Method::GET, ROUTE, 200);
         Self { app: app.clone(), routes, counted }
     }
 
@@ -102,10 +103,14 @@ impl Lane {
         };
         let id: RequestId = self.app.chance.id(now);
         let response = edge::finish(response, id, &self.app.config.public_url);
-        match problem::meant(&response).as_u16() {
-            200 | 204 => self.counted.note(started.elapsed()),
-            status => self.app.metrics.answered(&Method::GET, "/v1/authz", status, started.elapsed()),
+        let (status, took) = (problem::meant(&response), started.elapsed());
+        if status.is_success() {
+            self.counted.note(took);
+        } else {
+            self.app.metrics.answered(&Method::GET, ROUTE, status.as_u16(), took);
         }
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        tracing::debug!(request = %id, route = ROUTE, %status, micros, peer = address.map(tracing::field::display), "answered");
         response
     }
 }

@@ -12,29 +12,22 @@ use tenantry_store::tenant::Identity;
 
 use crate::problem::{Error, Result};
 
-/// The names of our own response headers.
+/// The names of our own headers: those that both planes have, and those of this one.
 pub(crate) mod headers {
+    pub(crate) use tenantry_gateway::headers::{
+        ACCOUNT, ACTOR, ASSUME, KEY, OURS, RATE_LIMIT, RATE_LIMIT_POLICY, REQUEST_ID, SUBJECT, USER,
+    };
     use tenantry_gateway::limits::Fields;
 
-    pub(crate) const SUBJECT: &str = "x-tenantry-subject";
-    pub(crate) const ACTOR: &str = "x-tenantry-actor";
-    /// Of decisions: who calls and what, for the server behind; and why not, for the proxy.
-    pub(crate) const ACCOUNT: &str = "x-tenantry-account";
-    pub(crate) const KEY: &str = "x-tenantry-key";
-    pub(crate) const USER: &str = "x-tenantry-user";
+    /// Of decisions: what is called, for the server behind; and why not, for the proxy.
     pub(crate) const API: &str = "x-tenantry-api";
     pub(crate) const ENDPOINT: &str = "x-tenantry-endpoint";
     pub(crate) const COST: &str = "x-tenantry-cost";
-    /// Of decisions, for the client: after draft-ietf-httpapi-ratelimit-headers.
-    pub(crate) const RATE_LIMIT_POLICY: &str = "ratelimit-policy";
-    pub(crate) const RATE_LIMIT: &str = "ratelimit";
     pub(crate) const CODE: &str = "x-tenantry-code";
     pub(crate) const STATUS: &str = "x-tenantry-status";
     pub(crate) const REVISION: &str = "x-tenantry-rev";
     pub(crate) const MIN_REVISION: &str = "x-tenantry-min-rev";
-    pub(crate) const REQUEST_ID: &str = "x-request-id";
     pub(crate) const REPLAYED: &str = "idempotency-replayed";
-    pub(crate) const ASSUME: &str = "x-assume-org";
     pub(crate) const ASSUME_REASON: &str = "x-assume-reason";
     pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 

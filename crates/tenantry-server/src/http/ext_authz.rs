@@ -42,9 +42,6 @@ const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
 /// The largest question that is read: the head of a call, and what Envoy adds.
 const LARGEST_MESSAGE: usize = 64 << 10;
 
-/// What the names of our own headers begin with.
-const OURS: &str = "x-tenantry-";
-
 /// The service, open to whoever can reach it: it tells nothing that a call with the key would not tell.
 pub(crate) fn service() -> Router<App> {
     Router::new().route(CHECK, post(check))
@@ -130,7 +127,7 @@ fn go_on(allowed: &Allowed, limits: Option<Fields>, http: &HttpRequest) -> tonic
 
 /// Many a server takes `_` for `-`.
 fn reads_as_ours(name: &str) -> bool {
-    name.replace('_', "-").to_ascii_lowercase().starts_with(OURS)
+    name.replace('_', "-").to_ascii_lowercase().starts_with(headers::OURS)
 }
 
 /// The refusal as it would be told over HTTP.
