@@ -151,6 +151,23 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+impl Shared {
+    fn new(directory: Directory, stream: Stream, segments: BTreeMap<Segment, Extent>) -> Self {
+        Self {
+            directory,
+            stream,
+            waiting: Mutex::default(),
+            wake: Condvar::new(),
+            segments: Mutex::new(segments),
+            durable: watch::Sender::new(Durable { records: 0, ended: false }),
+            appended: AtomicU64::new(0),
+            bytes: AtomicUsize::new(0),
+            trouble: AtomicBool::new(false),
+            failures: AtomicU64::new(0),
+        }
+    }
+}
+
 impl Journal {
     /// Opens the journal in a directory, which is made if it is missing, and begins an epoch. A directory without a node becomes
     /// that of the node `fresh`.
@@ -167,18 +184,7 @@ impl Journal {
         let segments: BTreeMap<_, _> = directory.segments()?.into_iter().map(Extent::closed).collect();
         let newest = segments.last_key_value().map_or(0, |(segment, _)| segment.epoch);
         let stream = directory.begin(fresh, now.0, newest)?;
-        let shared = Arc::new(Shared {
-            directory,
-            stream,
-            waiting: Mutex::default(),
-            wake: Condvar::new(),
-            segments: Mutex::new(segments),
-            durable: watch::Sender::new(Durable { records: 0, ended: false }),
-            appended: AtomicU64::new(0),
-            bytes: AtomicUsize::new(0),
-            trouble: AtomicBool::new(false),
-            failures: AtomicU64::new(0),
-        });
+        let shared = Arc::new(Shared::new(directory, stream, segments));
         let writer = Writer::new(Arc::clone(&shared));
         let thread = std::thread::Builder::new().name("usage-journal".to_owned()).spawn(move || writer.run())?;
         let batches = Batches::new(Arc::clone(&shared));

@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tenantry_core::Timestamp;
-use tenantry_core::usage::{Tally, Usage};
+use tenantry_core::usage::Tally;
+use tenantry_gateway::journal::Journal;
 use tenantry_gateway::journal::batches::Batches;
-use tenantry_gateway::journal::{Journal, NotTaken, Position};
 use tenantry_store::UsageRun;
 use tokio::sync::watch;
 
@@ -98,16 +98,6 @@ impl Shipment {
     fn settle(&mut self, seq: i64) {
         self.gathered = None;
         self.batches.settle(seq);
-    }
-}
-
-impl App {
-    /// Records what a call used. It is durable a moment later; [`Journal::durable`] waits for that.
-    ///
-    /// # Errors
-    /// If the disk is too far behind; see [`Journal::append`].
-    pub fn meter(&self, usage: &Usage<'_>) -> Result<Position, NotTaken> {
-        self.metering.journal.append(usage)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Cases of the rights of a caller.
 
-mod model;
+mod reference;
 
 use super::*;
 use crate::id::{Id, RoleId, SessionId};

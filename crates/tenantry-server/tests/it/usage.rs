@@ -32,7 +32,7 @@ fn call(api: &Api, account: &str, credits: i64) -> Usage<'static> {
 
 async fn used(api: &Api, calls: impl IntoIterator<Item = Usage<'static>>) {
     for usage in calls {
-        api.running.app.meter(&usage).expect("taken");
+        api.running.app.metering.journal.append(&usage).expect("taken");
     }
     api.running.ship().await.expect("shipped");
 }
@@ -309,7 +309,7 @@ both_engines! {
         let root = api.root("Acme").await;
         let usage = call(&api, &root, 1);
         for _ in 0..100 {
-            api.running.app.meter(&usage).expect("taken");
+            api.running.app.metering.journal.append(&usage).expect("taken");
         }
         assert!(api.running.app.metering.journal.sync().await);
         // What is on the disk now, before it is in the database or while it is put there.
@@ -335,7 +335,7 @@ both_engines! {
         assert_eq!(credits(&api, &root, "").await, 130);
         // Without a database at the end, it is there at the next start.
         api.running.app.store.close().await;
-        api.running.app.meter(&usage).expect("taken");
+        api.running.app.metering.journal.append(&usage).expect("taken");
         api.running.ship().await.expect_err("there is no database");
         let api = api.restarted(|_| ()).await;
         api.running.ship().await.expect("shipped");

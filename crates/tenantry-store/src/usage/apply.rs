@@ -43,6 +43,8 @@ impl Store {
     /// If the database fails. Then the same run can be tried again, also if it is in.
     pub async fn usage_apply(&self, run: UsageRun, tally: &Tally) -> Result<i64> {
         let node = Arg::Id(Some(Uuid::from_bytes(run.node)));
+        // Before the transaction: on SQLite all other writers wait for it.
+        let rows = Rows::of(tally);
         let mut conn = self.db.begin_write().await?;
         let seq = conn
             .one(
@@ -56,7 +58,7 @@ impl Store {
             conn.rollback().await?;
             return Ok(seq);
         }
-        add(&mut conn, tally).await?;
+        rows.add(&mut conn).await?;
         conn.execute(
             "UPDATE usage_cursor SET seq = $3 WHERE node_id = $1 AND epoch = $2",
             vec![node, run.epoch.into(), run.last.into()],
@@ -67,44 +69,60 @@ impl Store {
     }
 }
 
-/// Writes in the order of the tally, which is the same for all nodes, so that no two wait for each other.
-async fn add(conn: &mut Conn, tally: &Tally) -> Result<()> {
-    let (mut own, mut above) = (Vec::new(), Vec::new());
-    let (mut endpoints, mut users, mut keys) = (Vec::new(), Vec::new(), Vec::new());
-    for (line, used) in tally.lines() {
-        let id = line_id(line);
-        let subject = line.subject();
-        for account in line.accounts() {
-            let rows = if *account == subject { &mut own } else { &mut above };
-            rows.extend([id.clone(), (*account).into(), subject.into()]);
+/// The rows that a tally comes to, as arguments.
+#[derive(Default)]
+struct Rows {
+    /// Lines, each with its account, and with those above.
+    own: Vec<Arg>,
+    above: Vec<Arg>,
+    endpoints: Vec<Arg>,
+    users: Vec<Arg>,
+    keys: Vec<Arg>,
+}
+
+impl Rows {
+    /// In the order of the tally, which is the same for all nodes, so that no two wait for each other.
+    fn of(tally: &Tally) -> Self {
+        let mut own = Self::default();
+        for (line, used) in tally.lines() {
+            let id = line_id(line);
+            let subject = line.subject();
+            for account in line.accounts() {
+                let rows = if *account == subject { &mut own.own } else { &mut own.above };
+                rows.extend([id.clone(), (*account).into(), subject.into()]);
+            }
+            for ((hour, endpoint), (api, sums)) in &used.endpoints {
+                own.endpoints.extend([id.clone(), (*hour).into(), (*endpoint).into(), api.into()]);
+                own.endpoints.extend(sum_args(sums));
+            }
+            for ((day, user), sums) in &used.users {
+                own.users.extend([id.clone(), (*day).into(), user_arg(*user)]);
+                own.users.extend(sum_args(sums));
+            }
+            for (of, (api, sums)) in &used.keys {
+                let which = [of.day.into(), of.key.into(), of.endpoint.into(), user_arg(of.user), api.into()];
+                own.keys.extend([id.clone()].into_iter().chain(which).chain(sum_args(sums)));
+            }
         }
-        for ((hour, endpoint), (api, sums)) in &used.endpoints {
-            endpoints.extend([id.clone(), (*hour).into(), (*endpoint).into(), api.into()]);
-            endpoints.extend(sum_args(sums));
-        }
-        for ((day, user), sums) in &used.users {
-            users.extend([id.clone(), (*day).into(), user_arg(*user)]);
-            users.extend(sum_args(sums));
-        }
-        for (of, (api, sums)) in &used.keys {
-            keys.extend([id.clone(), of.day.into(), of.key.into(), of.endpoint.into(), user_arg(of.user), api.into()]);
-            keys.extend(sum_args(sums));
-        }
+        own
     }
-    let known = "ON CONFLICT (line_id, ancestor_id) DO NOTHING";
-    let lines = "INSERT INTO usage_line (line_id, ancestor_id, account_id)";
-    // Where no line is new, which is most of the time, there is nothing above any.
-    if conn.insert_all(lines, known, 3, own).await? > 0 {
-        conn.insert_all(lines, known, 3, above).await?;
+
+    async fn add(self, conn: &mut Conn) -> Result<()> {
+        let known = "ON CONFLICT (line_id, ancestor_id) DO NOTHING";
+        let lines = "INSERT INTO usage_line (line_id, ancestor_id, account_id)";
+        // Where no line is new, which is most of the time, there is nothing above any.
+        if conn.insert_all(lines, known, 3, self.own).await? > 0 {
+            conn.insert_all(lines, known, 3, self.above).await?;
+        }
+        let into = "INSERT INTO usage_by_endpoint (line_id, hour, endpoint_id, api_id, calls, failures, credits)";
+        conn.insert_all(into, ADD_BY_ENDPOINT, 7, self.endpoints).await?;
+        let into = "INSERT INTO usage_by_user (line_id, day, user_id, calls, failures, credits)";
+        conn.insert_all(into, ADD_BY_USER, 6, self.users).await?;
+        let into =
+            "INSERT INTO usage_by_key (line_id, day, key_id, endpoint_id, user_id, api_id, calls, failures, credits)";
+        conn.insert_all(into, ADD_BY_KEY, 9, self.keys).await?;
+        Ok(())
     }
-    let into = "INSERT INTO usage_by_endpoint (line_id, hour, endpoint_id, api_id, calls, failures, credits)";
-    conn.insert_all(into, ADD_BY_ENDPOINT, 7, endpoints).await?;
-    let into = "INSERT INTO usage_by_user (line_id, day, user_id, calls, failures, credits)";
-    conn.insert_all(into, ADD_BY_USER, 6, users).await?;
-    let into =
-        "INSERT INTO usage_by_key (line_id, day, key_id, endpoint_id, user_id, api_id, calls, failures, credits)";
-    conn.insert_all(into, ADD_BY_KEY, 9, keys).await?;
-    Ok(())
 }
 
 fn sum_args(sums: &Sums) -> Vec<Arg> {

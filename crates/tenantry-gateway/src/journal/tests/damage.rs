@@ -52,19 +52,8 @@ impl Place {
     fn read(&self) -> Batches {
         let directory = Directory::open(&self.0).expect("the directory is free");
         let segments = directory.segments().expect("segments").into_iter().map(Extent::closed).collect();
-        let shared = Shared {
-            directory,
-            stream: Stream { epoch: STREAM.epoch + 1, ..STREAM },
-            waiting: Mutex::default(),
-            wake: Condvar::new(),
-            segments: Mutex::new(segments),
-            durable: watch::Sender::new(Durable { records: 0, ended: false }),
-            appended: AtomicU64::new(0),
-            bytes: AtomicUsize::new(0),
-            trouble: AtomicBool::new(false),
-            failures: AtomicU64::new(0),
-        };
-        Batches::new(Arc::new(shared))
+        let stream = Stream { epoch: STREAM.epoch + 1, ..STREAM };
+        Batches::new(Arc::new(Shared::new(directory, stream, segments)))
     }
 
     /// What a start would make of these segments.
